@@ -1,0 +1,46 @@
+"""The error family: what a person can fix, said so that the person can fix it.
+
+Every room raises one of these for bad input. The command line prints the message as one line on stderr and exits
+with ``exit_code``; anything else that escapes is a defect of ours and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SmolforgeError(ValueError):
+    """Something a person can fix. The message names what, where, what was expected and what to do."""
+
+    exit_code = 2
+
+
+class ConfigError(SmolforgeError):
+    """A recipe, an option or a model configuration is wrong."""
+
+
+class DataError(SmolforgeError):
+    """A document, a table row or a dataset is wrong; the message names file and row."""
+
+
+class FormatError(SmolforgeError):
+    """A model file or another binary format is wrong, torn, or not supported."""
+
+
+class ArtifactError(SmolforgeError):
+    """A finished stage folder is missing, torn, or was changed after its manifest was written."""
+
+
+class MissingDependencyError(SmolforgeError):
+    """An optional package is not installed; the message says which extra brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package '{package}': pip install 'smolforge[{extra}]'")
+        self.package, self.extra = package, extra
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return " (did you mean 'x'?)" for the closest known word, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f" (did you mean '{close[0]}'?)" if close else ""
