@@ -1,0 +1,134 @@
+"""What a training stage is told: phases and their mixtures, optimizer, schedule, precision, batch, checkpoints.
+
+One class serves pretraining, long-context extension, mid-training and SFT; preference tuning adds its loss. Values come
+from the recipe; the defaults are SmolLM3's (docs/design/blueprint.md).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from smolforge.store import Config
+
+
+class OptimizerConfig(Config):
+    """AdamW for everything, or Muon for the matrices of the layers with AdamW for the rest.
+
+    ``learning_rate`` is AdamW's peak; ``matrix_learning_rate`` is Muon's. AdamW decays every parameter but the
+    embedding (chosen by identity, so a tied head follows).
+    """
+
+    name: Literal["adamw", "muon"] = "adamw"
+    learning_rate: float = Field(2e-4, gt=0)
+    matrix_learning_rate: float = Field(0.02, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
+    momentum: float = Field(0.95, ge=0, lt=1)
+    grad_clip: float = Field(1.0, gt=0)
+
+
+class ScheduleConfig(Config):
+    """Learning rate over steps: linear warm-up, then ``wsd`` (constant, then linear decay), ``cosine`` or ``linear``.
+
+    The decay ends at ``final_fraction`` of the peak. ``decay_steps`` belongs to wsd alone.
+    """
+
+    name: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    warmup_steps: int = Field(0, ge=0)
+    decay_steps: int = Field(0, ge=0)
+    final_fraction: float = Field(0.0, ge=0, le=1)
+
+
+class PhaseConfig(Config):
+    """A stretch of steps with one mixture: shard name (or prefix ending in ``*``) → weight by tokens.
+
+    Weights need not sum to one; the reader normalises. ``sequence_length``, ``rope_theta`` and ``schedule`` override
+    the stage's for this phase (a phase with its own schedule starts it afresh).
+    """
+
+    name: str
+    steps: int = Field(gt=0)
+    mixture: dict[str, float]
+    max_epochs: dict[str, float] = Field(default_factory=dict)
+    sequence_length: int | None = Field(None, gt=0)
+    batch_sequences: int | None = Field(None, gt=0)
+    rope_theta: float | None = Field(None, gt=0)
+    learning_rate_scale: float = Field(1.0, gt=0)
+    schedule: ScheduleConfig | None = None
+
+    @model_validator(mode="after")
+    def _weights_are_positive(self) -> PhaseConfig:
+        wrong = [name for name, weight in self.mixture.items() if not weight > 0]
+        if wrong or not self.mixture:
+            raise ValueError(
+                f"phase '{self.name}': mixture weights must be positive numbers, not {wrong or 'an empty mixture'}"
+            )
+        return self
+
+
+class ParallelConfig(Config):
+    """How many ranks share the work: ``data`` replicas, each split over ``tensor`` × ``context`` ranks."""
+
+    data: int = Field(1, gt=0)
+    tensor: int = Field(1, gt=0)
+    context: int = Field(1, gt=0)
+
+
+class LoopConfig(Config):
+    """What every training stage has. One step takes accumulation × data replicas × batch_sequences rows."""
+
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    batch_sequences: int = Field(8, gt=0)
+    accumulation: int = Field(1, gt=0)
+    parallel: ParallelConfig = ParallelConfig()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    attention: Literal["auto", "sdpa", "flex"] = "auto"
+    compile: bool = False
+    checkpoint_every: int = Field(200, gt=0)
+    snapshots: list[int] = Field(default_factory=list)
+    log_every: int = Field(10, gt=0)
+
+
+class TrainConfig(LoopConfig):
+    """Pretraining, long-context extension, mid-training, SFT: cross entropy on the supervised tokens.
+
+    ``model`` is filled by the runner for the stage that starts from nothing (pretrain): a preset's name and overrides.
+    ``epochs`` of each source are bounded by ``max_epochs`` in a phase. ``notes`` is free text for people.
+    """
+
+    model: dict[str, Any] | None = None
+    sequence_length: int = Field(4096, gt=0)
+    packing: Literal["stream", "whole"] = "stream"
+    phases: list[PhaseConfig] = Field(min_length=1)
+    notes: str = ""
+
+
+class PreferenceConfig(LoopConfig):
+    """Preference tuning on pairs: ``apo_zero`` (arXiv 2408.06266) or ``dpo`` (arXiv 2305.18290) against the SFT model.
+
+    ``batch_sequences`` counts pairs. ``max_length`` truncates prompt + answer (counted).
+    """
+
+    loss: Literal["apo_zero", "dpo"] = "apo_zero"
+    beta: float = Field(0.05, gt=0)
+    steps: int = Field(gt=0)
+    max_length: int = Field(24576, gt=0)
+    pairs: str = "preferences"
+    optimizer: OptimizerConfig = OptimizerConfig(learning_rate=1e-6)
+    notes: str = ""
+
+
+class MergeConfig(Config):
+    """A soup (equal mean) of the preference stage's snapshots and its end, then a linear merge with one other stage.
+
+    ``weight`` is the soup's share: 0.9 · soup + 0.1 · model of stage ``with_stage``.
+    """
+
+    soup: bool = True
+    weight: float = Field(0.9, gt=0, le=1)
+    with_stage: str = "midtrain"
+    notes: str = ""
