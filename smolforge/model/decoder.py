@@ -1,0 +1,160 @@
+"""The decoder: embedding, pre-norm layers of grouped-query attention and SwiGLU, final norm, output head.
+
+Input: token ids, the document number of each token, or a cache. Output: final-normed hidden states; ``logits`` turns
+them into scores. QKV and gate-up are fused into one matrix each; ``checkpoint`` splits them for Hugging Face.
+
+Shapes: B rows, T tokens, D hidden_size, N query heads, K key-value heads, H head_dim, F intermediate_size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from smolforge.errors import ConfigError
+from smolforge.model.attention import Backend, PassState, attend, cache_mask, choose_backend, document_mask
+from smolforge.model.attention import flex_document_mask as flex_mask
+from smolforge.model.cache import KVCache
+from smolforge.model.config import ModelConfig
+from smolforge.model.positions import RotaryTable
+
+
+def rotate(heads_BTMH: Tensor, rotary: Tensor) -> Tensor:
+    """Rotate pairs (i, i + H/2) of every head by its position's angle; ``rotary`` broadcasts to (B, T, 1, 2, H/2)."""
+    cos, sin = rotary.select(-2, 0), rotary.select(-2, 1)
+    first, second = heads_BTMH.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+class Norm(nn.Module):
+    """RMSNorm with a learned gain (Zhang and Sennrich 2019)."""
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
+
+
+class Attention(nn.Module):
+    """Causal grouped-query attention with fused QKV; RoPE on queries and keys unless the layer has no positions."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.layer, self.config = layer, config
+        self.use_rope = bool(config.no_rope_layers[layer])
+        bias = config.attention_bias
+        self.qkv = nn.Linear(config.hidden_size, config.query_size + 2 * config.kv_size, bias=bias)
+        self.out = nn.Linear(config.query_size, config.hidden_size, bias=bias)
+
+    def forward(self, x_BTD: Tensor, state: PassState) -> Tensor:
+        config = self.config
+        batch, length, _ = x_BTD.shape
+        fused_BTMH = self.qkv(x_BTD).view(batch, length, -1, config.head_dim)
+        turned, values = fused_BTMH.split((config.n_heads + config.n_kv_heads, config.n_kv_heads), dim=2)
+        if self.use_rope:
+            turned = rotate(turned, state.rotary.to(turned.dtype))
+        queries, keys = turned.split((config.n_heads, config.n_kv_heads), dim=2)
+        queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
+        if state.cache is not None and state.positions_BT is not None:
+            cached = state.cache.write(self.layer, keys, values, state.positions_BT)
+            if state.mask is not None:
+                keys, values = cached
+        mixed_BNTH = attend(queries, keys, values, state)
+        projected: Tensor = self.out(mixed_BNTH.transpose(1, 2).reshape(batch, length, -1))
+        return projected
+
+
+class MLP(nn.Module):
+    """SwiGLU with gate and up fused, gate first: down(silu(gate) · up)."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(config.hidden_size, 2 * config.intermediate_size, bias=config.mlp_bias)
+        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        gate_BTF, up_BTF = self.gate_up(x_BTD).chunk(2, dim=-1)
+        projected: Tensor = self.down(F.silu(gate_BTF) * up_BTF)
+        return projected
+
+
+class Layer(nn.Module):
+    """One pre-norm transformer layer."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.attention_norm = Norm(config.hidden_size, config.rms_norm_eps)
+        self.attention = Attention(config, layer)
+        self.mlp_norm = Norm(config.hidden_size, config.rms_norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x_BTD: Tensor, state: PassState) -> Tensor:
+        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), state)
+        return x_BTD + self.mlp(self.mlp_norm(x_BTD))
+
+
+class Decoder(nn.Module):
+    """A decoder-only language model of the SmolLM3 or Llama family.
+
+    Weights are uninitialised garbage until ``initialise`` or a checkpoint fills them. ``backend`` says which attention
+    is used and why; ``use_backend`` changes it.
+    """
+
+    def __init__(self, config: ModelConfig, *, backend: Backend | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.backend = backend or choose_backend("cpu", "sdpa")
+        self.embed = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config, layer) for layer in range(config.n_layers))
+        self.norm = Norm(config.hidden_size, config.rms_norm_eps)
+        self.head = None if config.tie_word_embeddings else nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self._rotary = RotaryTable(config)
+
+    def use_backend(self, requested: str) -> Backend:
+        """Choose attention for the device the weights are on ("auto", "sdpa", "flex"); return the choice with its reason."""
+        self.backend = choose_backend(self.embed.weight.device, requested)
+        return self.backend
+
+    def forward(self, tokens_BT: Tensor, document: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+        """Return final-normed hidden states (B, T, D) of int64 ``tokens_BT``.
+
+        ``document`` int (B, T): tokens see only earlier tokens with the same number; None: the whole row is one
+        document. ``cache``: the tokens continue its rows, each at its own length, and are added to it.
+        ConfigError when both are given, or when the cache is full.
+        """
+        state = self._pass_state(tokens_BT, document, cache)
+        x_BTD = self.embed(tokens_BT)
+        for layer in self.layers:
+            x_BTD = layer(x_BTD, state)
+        if cache is not None:
+            cache.advance(tokens_BT.shape[1])
+        normed: Tensor = self.norm(x_BTD)
+        return normed
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return scores (…, V) of final-normed hidden states (…, D)."""
+        return F.linear(hidden, self.embed.weight if self.head is None else self.head.weight)
+
+    def _pass_state(self, tokens_BT: Tensor, document: Tensor | None, cache: KVCache | None) -> PassState:
+        length, device, name = tokens_BT.shape[1], tokens_BT.device, self.backend.name
+        if cache is not None:
+            if document is not None:
+                raise ConfigError("Decoder: a cache holds one document a row; give either 'document' or 'cache'")
+            return self._cached_state(length, device, cache)
+        rotary = self._rotary.rows(length, device)[:, None]
+        if document is None:
+            return PassState(rotary, None, name)
+        mask = flex_mask(document) if name == "flex" else document_mask(document)
+        return PassState(rotary, mask, name)
+
+    def _cached_state(self, length: int, device: torch.device, cache: KVCache) -> PassState:
+        positions_BT = cache.positions(length)
+        end = int(positions_BT.max()) + 1
+        rotary = self._rotary.rows(end, device)[positions_BT.to(device)][:, :, None]
+        fresh = end == length  # an empty cache: the new tokens are all there is, and causal order is the whole mask
+        mask = None if fresh else cache_mask(positions_BT, end, device)
+        return PassState(rotary, mask, "sdpa", cache, positions_BT.to(device))
