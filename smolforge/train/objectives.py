@@ -16,7 +16,9 @@ IGNORED = -100
 
 
 def token_loss_sum(decoder: Decoder, tokens_BT: Tensor, labels_BT: Tensor, document_BT: Tensor) -> Tensor:
-    """Return the summed cross entropy (nats) over labels that are not −100; logits are made in float32 for these only."""
+    """Return the summed cross entropy (nats) over labels that are not −100; logits are made in float32 for these
+    only.
+    """
     hidden_BTD = decoder(tokens_BT, document=document_BT)
     valid_BT = labels_BT != IGNORED
     logits_NV = decoder.logits(hidden_BTD[valid_BT])
@@ -42,7 +44,9 @@ def apo_zero(chosen_B: Tensor, rejected_B: Tensor, beta: float) -> Tensor:
 
 
 def dpo(chosen_B: Tensor, rejected_B: Tensor, beta: float) -> Tensor:
-    """Return the summed DPO loss −log σ(β·(chosen − rejected)) of log-ratios policy − reference (arXiv 2305.18290, eq. 7)."""
+    """Return the summed DPO loss −log σ(β·(chosen − rejected)) of log-ratios policy − reference (arXiv 2305.18290,
+    eq. 7).
+    """
     return -F.logsigmoid(beta * (chosen_B - rejected_B)).sum()
 
 

@@ -28,7 +28,8 @@ def orthogonalise(gradient_OI: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         gram = x @ x.T
         x = a * x + torch.addmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x.T if gradient_OI.shape[0] > gradient_OI.shape[1] else x
+    result: Tensor = x.T if gradient_OI.shape[0] > gradient_OI.shape[1] else x
+    return result
 
 
 @dataclass
@@ -42,8 +43,10 @@ class Member:
 
 
 def members(decoder: Decoder) -> list[Member]:
-    """List the trained parameters once each. Everything decays but the embedding, found by identity (a tied head follows)."""
-    embedding = decoder.embedding.weight
+    """List the trained parameters once each. Everything decays but the embedding, found by identity (a tied head
+    follows).
+    """
+    embedding = decoder.embed.weight
     config = decoder.config
     qkv = (config.n_heads * config.head_dim, config.n_kv_heads * config.head_dim, config.n_kv_heads * config.head_dim)
     fused = {"qkv": qkv, "gate_up": (config.intermediate_size, config.intermediate_size)}

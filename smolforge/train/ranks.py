@@ -57,7 +57,9 @@ class Ranks:
 
 
 def join(parallel: ParallelConfig) -> Ranks:
-    """Join the run that ``torchrun`` started, or be alone. ConfigError where the recipe wants another number of ranks."""
+    """Join the run that ``torchrun`` started, or be alone. ConfigError where the recipe wants another number of
+    ranks.
+    """
     if parallel.tensor > 1 or parallel.context > 1:
         raise ConfigError("parallel: tensor and context above 1 are planned (dry run) but cannot be run yet; use data")
     world = int(os.environ.get("WORLD_SIZE", "1"))

@@ -1,7 +1,8 @@
 """What a killed run needs to go on: weights, optimizer tensors and the step, in one folder that appears whole.
 
-Layout: ``trainer/step-N/state.safetensors`` and ``state.json``; the folder is written beside and renamed, then older ones go.
-There is no random state to keep: batches are a function of the step, and nothing in training draws random numbers.
+Layout: ``trainer/step-N/state.safetensors`` and ``state.json``; the folder is written beside and renamed, then older
+ones go. There is no random state to keep: batches are a function of the step, and nothing in training draws random
+numbers.
 """
 
 from __future__ import annotations

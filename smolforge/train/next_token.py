@@ -1,0 +1,136 @@
+"""The objective of pretraining, long-context extension, mid-training and SFT: predict the next supervised token.
+
+Input: token shards by name and the phases of a recipe. Output: batches as a pure function of the step, and loss sums.
+Each phase reads its own mixture from sample 0 under a seed of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from smolforge.errors import ConfigError, nearest
+from smolforge.model.decoder import Decoder
+from smolforge.store import digest_json
+from smolforge.tokens.mixture import MixtureSource
+from smolforge.tokens.reader import Batch, MixtureReader
+from smolforge.tokens.shards import Shard
+from smolforge.train.config import PhaseConfig, ScheduleConfig, TrainConfig
+from smolforge.train.objectives import token_loss_sum
+from smolforge.train.ranks import Ranks
+from smolforge.train.schedules import check_schedule, learning_rate_factor
+
+
+@dataclass(frozen=True)
+class PhaseSpan:
+    """A phase with its reader and the stretch of steps [first, first + steps) it covers."""
+
+    config: PhaseConfig
+    reader: MixtureReader
+    first: int
+    batch_sequences: int
+
+
+def open_sources(root: Path, phase: PhaseConfig, tokenizer_digest: str) -> list[MixtureSource]:
+    """Open the shards that a mixture names; a name may end in ``*``. ConfigError for an unknown one."""
+    known = sorted(p.parent.relative_to(root).as_posix() for p in root.rglob("shard.json"))
+    sources = []
+    for pattern, weight in phase.mixture.items():
+        names = [n for n in known if n == pattern or (pattern.endswith("*") and n.startswith(pattern[:-1]))]
+        if not names:
+            raise ConfigError(
+                f"phase '{phase.name}': mixture names shard '{pattern}', which the tokenize stage did not write"
+                f"{nearest(pattern, known)}; it wrote: {', '.join(known)}"
+            )
+        shards = [Shard.open(root / name) for name in names]
+        for shard in shards:
+            if shard.header.tokenizer != tokenizer_digest:
+                raise ConfigError(
+                    f"{shard.path}: made with another tokenizer than this run's; run the tokenize stage again"
+                )
+        sources.append(MixtureSource(pattern, shards, weight, phase.max_epochs.get(pattern)))
+    return sources
+
+
+def phase_seed(seed: int, stage: str, phase: str) -> int:
+    """Return the seed of a phase's order: the run's seed, the stage and the phase, hashed to 63 bits."""
+    return int(digest_json([seed, stage, phase])[:16], 16) >> 1
+
+
+class NextToken:
+    """See the module; implements ``smolforge.train.loop.Objective`` with ``Batch`` as its micro-batch."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        shards: Path,
+        tokenizer_digest: str,
+        stage: str,
+        seed: int,
+        ranks: Ranks,
+        device: torch.device,
+    ) -> None:
+        self.config, self.ranks, self.device = config, ranks, device
+        self.total_steps = sum(phase.steps for phase in config.phases)
+        self.spans: list[PhaseSpan] = []
+        first = 0
+        for phase in config.phases:
+            reader = MixtureReader(
+                open_sources(shards, phase, tokenizer_digest),
+                phase.sequence_length or config.sequence_length,
+                phase_seed(seed, stage, phase.name),
+                config.packing,
+            )
+            rows = phase.batch_sequences or config.batch_sequences
+            reader.require(phase.steps * rows * config.accumulation * ranks.world)
+            if phase.schedule:
+                check_schedule(phase.schedule, phase.steps)
+            self.spans.append(PhaseSpan(phase, reader, first, rows))
+            first += phase.steps
+        check_schedule(config.schedule, self.total_steps)
+
+    def span(self, step: int) -> PhaseSpan:
+        """Return the phase of a step."""
+        return next(s for s in reversed(self.spans) if step >= s.first)
+
+    def phase(self, step: int) -> str:
+        """Return the phase's name."""
+        return self.span(step).config.name
+
+    def schedule_of(self, step: int) -> tuple[ScheduleConfig, int, int]:
+        """Return (schedule, step within it, its length): the phase's own where it has one, else the stage's."""
+        span = self.span(step)
+        if span.config.schedule:
+            return span.config.schedule, step - span.first, span.config.steps
+        return self.config.schedule, step, self.total_steps
+
+    def factor(self, step: int) -> float:
+        """Return the factor on the peak learning rates."""
+        schedule, at, length = self.schedule_of(step)
+        return learning_rate_factor(schedule, at, length) * self.span(step).config.learning_rate_scale
+
+    def micro_batches(self, step: int) -> Sequence[Batch]:
+        """Return this rank's batches: rows are dealt in order of (accumulation, rank)."""
+        span = self.span(step)
+        rows, world, parts = span.batch_sequences, self.ranks.world, self.config.accumulation
+        cursor = (step - span.first) * rows * world * parts
+        return [span.reader.batch(cursor + (part * world + self.ranks.rank) * rows, rows) for part in range(parts)]
+
+    def count(self, micro: Batch) -> int:
+        """Return the number of supervised labels."""
+        return micro.targets
+
+    def tokens(self, micro: Batch) -> int:
+        """Return the number of tokens without padding."""
+        return int((micro.document >= 0).sum())
+
+    def loss_sum(self, decoder: Decoder, micro: Batch) -> Tensor:
+        """Return the summed cross entropy of the batch."""
+        tokens, labels, document = (
+            torch.from_numpy(a).to(self.device, non_blocking=True) for a in (micro.tokens, micro.labels, micro.document)
+        )
+        return token_loss_sum(decoder, tokens, labels, document)
