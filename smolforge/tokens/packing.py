@@ -19,9 +19,10 @@ CHUNK = 8192  # documents packed together: enough for a good fit, few enough tha
 
 @dataclass(frozen=True)
 class Windows:
-    """Window w is the segments ``first[w]`` to ``first[w + 1]``; ``length[s]`` tokens of ``document[s]`` from ``offset[s]``.
+    """Window w is the segments from ``first[w]`` up to ``first[w + 1]``.
 
-    ``truncated`` documents lost their end, ``dropped`` ones are in no window.
+    Segment s is ``length[s]`` tokens of ``document[s]`` from ``offset[s]``. ``truncated`` documents lost their end,
+    ``dropped`` ones are in no window.
     """
 
     first: Ints

@@ -112,7 +112,7 @@ class ShardWriter:
 
 @dataclass(frozen=True)
 class Shard:
-    """An open shard: ``tokens`` (n,) uint16 or uint32; ``ends`` (documents,), exclusive; ``supervised`` (n,) 0/1 or None."""
+    """An open shard: ``tokens`` (n,) uint16 or uint32; ``ends`` (documents,) exclusive; ``supervised`` (n,) or None."""
 
     path: Path
     header: ShardHeader
