@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 @dataclass(frozen=True)
 class Proportion:
-    """``hits`` of ``count`` with a Wilson interval; ``value``, ``low`` and ``high`` lie in [0, 1] (NaN for no items)."""
+    """``hits`` of ``count`` with a Wilson interval; ``value``, ``low``, ``high`` lie in [0, 1] (NaN for no items)."""
 
     hits: int
     count: int
@@ -47,7 +47,7 @@ def wilson(hits: int, count: int, confidence: float = 0.95) -> Proportion:
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """How two answers to the same items differ: ``difference`` = rate(a) − rate(b) with an interval, and McNemar's p."""
+    """How answers to the same items differ: ``difference`` = rate(a) − rate(b) with an interval, and McNemar's p."""
 
     only_a: int
     only_b: int
@@ -65,7 +65,7 @@ def paired_difference(a: Sequence[bool], b: Sequence[bool], confidence: float = 
     of the four cells; ``p_value`` is McNemar's exact two-sided binomial test on the discordant pairs.
     """
     if len(a) != len(b) or not a:
-        raise ValueError(f"paired_difference: expected two equally long, non-empty sequences, got {len(a)} and {len(b)}")
+        raise ValueError(f"paired_difference: expected equally long, non-empty sequences, got {len(a)} and {len(b)}")
     only_a = sum(x and not y for x, y in zip(a, b, strict=True))
     only_b = sum(y and not x for x, y in zip(a, b, strict=True))
     n, padded = len(a), len(a) + 2
