@@ -1,0 +1,69 @@
+"""Configuration of the ``synthesize`` stage: how many rows of what, and which shares of each kind.
+
+Read by the recipe; everything the stage does follows from it and from the seed in the stage context.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from smolforge.store.config import Config
+
+Language = Literal["en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru"]
+LANGUAGES: tuple[Language, ...] = ("en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru")
+
+
+class CommandsConfig(Config):
+    """Counts are rows per language; shares are probabilities per row."""
+
+    train: int = Field(6500, ge=0)
+    seen: int = Field(200, ge=0)
+    templates: int = Field(200, ge=0)
+    values: int = Field(200, ge=0)
+    documents: int = Field(500, ge=0, description="plain question/answer documents per language")
+    held_out_templates: float = Field(0.1, ge=0, le=0.5)
+    held_out_values: float = Field(0.15, gt=0, lt=1)
+    think_share: float = Field(0.2, ge=0, le=1)
+    held_out_think_share: float = Field(0.2, ge=0, le=1)
+    pseudo_share: float = Field(0.3, ge=0, le=1, description="training rows whose free slots are invented words")
+    held_out_pseudo_share: float = Field(0.25, ge=0, le=1, description="the same for commands_values")
+    capitalize_share: float = Field(0.15, ge=0, le=1)
+    intent_balance: float = Field(
+        0.5, ge=0, le=1, description="rows per intent grow with templates**balance: 0 is even, 1 follows the templates"
+    )
+
+
+class ReasoningConfig(Config):
+    """Counts are problems over all languages; ``test`` problems are asked in both modes."""
+
+    midtrain: int = Field(6000, ge=0)
+    train: int = Field(4000, ge=0)
+    test: int = Field(300, ge=0)
+    slot_logic_share: float = Field(0.8, ge=0, le=1)
+    train_think_share: float = Field(0.6, ge=0, le=1)
+    midtrain_think_share: float = Field(0.8, ge=0, le=1)
+    steps: tuple[int, int] = (4, 7)
+    options: int = Field(4, ge=3, le=5)
+
+
+class CopyingConfig(Config):
+    """Short drills over all languages, long ones for longer windows, and the needle test. Lengths in characters."""
+
+    short: int = Field(6000, ge=0)
+    long: int = Field(300, ge=0)
+    long_characters: tuple[int, int] = (1500, 3000)
+    needle_characters: tuple[int, ...] = (500, 1000, 2000, 4000)
+    needles_per_length: int = Field(24, ge=0)
+
+
+class SynthesizeConfig(Config):
+    """The whole stage. ``system`` is the text of a system message put before every command; none by default."""
+
+    languages: tuple[Language, ...] = LANGUAGES
+    system: str | None = None
+    commands: CommandsConfig = CommandsConfig()
+    reasoning: ReasoningConfig = ReasoningConfig()
+    copying: CopyingConfig = CopyingConfig()
+    preferences: int = Field(1500, ge=0, description="pairs over all languages")

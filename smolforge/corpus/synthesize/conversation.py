@@ -1,0 +1,79 @@
+"""Rows of the conversation format: a command and its call, a problem and its answer, in think or no_think mode.
+
+Input: commands and problems. Output: JSON-ready dictionaries, as the blueprint's page of file formats defines them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from smolforge.corpus.synthesize.commands import Command
+from smolforge.corpus.synthesize.hassil_sampler import Draw, Scalar
+from smolforge.corpus.synthesize.keyed import fraction
+from smolforge.store.atomic import write_atomic
+from smolforge.store.digest import digest_bytes
+
+Mode = Literal["think", "no_think"]
+Row = dict[str, Any]
+
+
+def derivation(intent: str, arguments: Mapping[str, Scalar]) -> str:
+    """Return the reasoning before a call: the intent, then one ``slot: value`` a line; ``verify.call_from`` reads it back."""
+    return "\n".join([intent, *(f"{slot}: {value}" for slot, value in arguments.items())])
+
+
+def call_message(intent: str, arguments: Mapping[str, Scalar], mode: Mode) -> Row:
+    """Return the assistant message that makes one call."""
+    message: Row = {"role": "assistant", "content": ""}
+    if mode == "think":
+        message["reasoning_content"] = derivation(intent, arguments)
+    message["tool_calls"] = [{"name": intent, "arguments": dict(arguments)}]
+    return message
+
+
+def spoken(command: Command, capitalize_share: float, seed: int) -> Draw:
+    """Return the draw as a person may type it: a share begins with a capital letter, and so does a value standing first."""
+    draw = command.draw
+    if fraction(seed, "capital", command.key) >= capitalize_share or draw.text[:1] == draw.text[:1].upper():
+        return draw
+    text = draw.text[0].upper() + draw.text[1:]
+    arguments = {
+        slot: text[: len(str(value))] if slot in draw.free and str(value) not in text else value
+        for slot, value in draw.arguments.items()
+    }
+    return Draw(text, draw.intent, arguments, draw.free, draw.skeleton, draw.template)
+
+
+def prompt(text: str, system: str | None) -> list[Row]:
+    """Return the messages before the answer."""
+    before = [{"role": "system", "content": system}] if system else []
+    return [*before, {"role": "user", "content": text}]
+
+
+def command_row(set_name: str, language: str, draw: Draw, style: str, mode: Mode, system: str | None) -> Row:
+    """Return one command conversation; ``meta.free`` names the arguments that are spans of the command."""
+    key = digest_bytes(f"{language} {draw.text}".encode())[:12]
+    return {
+        "id": f"{set_name}/{language}/{key}",
+        "messages": [*prompt(draw.text, system), call_message(draw.intent, draw.arguments, mode)],
+        "mode": mode,
+        "language": language,
+        "source": "home-assistant-intents",
+        "group": key,
+        "meta": {
+            "intent": draw.intent,
+            "free": list(draw.free),
+            "values": style,
+            "template": digest_bytes(draw.template.encode())[:12],
+        },
+    }
+
+
+def write_jsonl(path: Path, rows: Iterable[Row]) -> int:
+    """Write one compact JSON object a line, whole or not at all; return how many."""
+    lines = [json.dumps(row, ensure_ascii=False, separators=(",", ":")) for row in rows]
+    write_atomic(path, "".join(f"{line}\n" for line in lines).encode())
+    return len(lines)
