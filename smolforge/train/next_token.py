@@ -61,6 +61,14 @@ def phase_seed(seed: int, stage: str, phase: str) -> int:
     return int(digest_json([seed, stage, phase])[:16], 16) >> 1
 
 
+def token_loss(decoder: Decoder, batch: Batch, device: torch.device) -> Tensor:
+    """Return the summed cross entropy (nats) of a reader's batch; a batch of one document a row needs no mask."""
+    one_each = bool((batch.document == 0).all())
+    arrays = (batch.tokens, batch.labels, batch.document)
+    tokens, labels, document = (torch.from_numpy(a).to(device, non_blocking=True) for a in arrays)
+    return token_loss_sum(decoder, tokens, labels, None if one_each else document)
+
+
 class NextToken:
     """See the module; implements ``smolforge.train.loop.Objective`` with ``Batch`` as its micro-batch."""
 
@@ -130,7 +138,4 @@ class NextToken:
 
     def loss_sum(self, decoder: Decoder, micro: Batch) -> Tensor:
         """Return the summed cross entropy of the batch."""
-        tokens, labels, document = (
-            torch.from_numpy(a).to(self.device, non_blocking=True) for a in (micro.tokens, micro.labels, micro.document)
-        )
-        return token_loss_sum(decoder, tokens, labels, document)
+        return token_loss(decoder, micro, self.device)

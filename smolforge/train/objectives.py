@@ -15,7 +15,7 @@ from smolforge.model.decoder import Decoder
 IGNORED = -100
 
 
-def token_loss_sum(decoder: Decoder, tokens_BT: Tensor, labels_BT: Tensor, document_BT: Tensor) -> Tensor:
+def token_loss_sum(decoder: Decoder, tokens_BT: Tensor, labels_BT: Tensor, document_BT: Tensor | None) -> Tensor:
     """Return the summed cross entropy (nats) over labels that are not −100; logits are made in float32 for these
     only.
     """
