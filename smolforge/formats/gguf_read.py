@@ -1,7 +1,7 @@
 """Reading GGUF files that nobody vouches for: memory-mapped, every count, offset, size and string checked first.
 
 In: a path. Out: a GGUFFile with metadata as Python values and tensors as views of the mapping or float32 arrays.
-Whatever the bytes are, the only error is FormatError, naming file and key or tensor. Format: ggml-org/ggml docs/gguf.md.
+Whatever the bytes are, the only error is FormatError, naming file and key or tensor (format: ggml docs/gguf.md).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reading ggml's K types: super-blocks of 256 weights whose sub-block scales are quantized too.
 
-In: the raw bytes of a tensor's super-blocks, shape (blocks, size). Out: float32 (blocks, 256). Read only: such files come
-from other tools. Layouts after ggml-common.h and ggml-quants.c in ggml-org/llama.cpp.
+In: the raw bytes of a tensor's super-blocks, shape (blocks, size). Out: float32 (blocks, 256). Read only: such files
+come from other tools. Layouts after ggml-common.h and ggml-quants.c in ggml-org/llama.cpp.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ def decode_q2_k(raw: Bytes) -> Floats:
     scale = d * (raw[:, :16] & 15).astype(np.float32)
     minimum = dmin * (raw[:, :16] >> 4).astype(np.float32)
     codes = _fields(raw[:, 16:80].reshape(-1, 2, 32), 2).reshape(-1, 16, 16).astype(np.float32)
-    return (scale[:, :, None] * codes - minimum[:, :, None]).reshape(-1, 256)
+    weights: Floats = scale[:, :, None] * codes - minimum[:, :, None]
+    return weights.reshape(-1, 256)
 
 
 def decode_q3_k(raw: Bytes) -> Floats:
@@ -52,7 +53,7 @@ def decode_q3_k(raw: Bytes) -> Floats:
     packed = raw[:, 96:108]
     low = np.concatenate([packed[:, :8] & 15, packed[:, :8] >> 4], axis=1)
     high = _fields(packed[:, None, 8:12], 2).reshape(-1, 16)
-    scale = _half(raw, 108) * ((low | high << 4).astype(np.float32) - 32)
+    scale: Floats = _half(raw, 108) * ((low | high << 4).astype(np.float32) - 32)
     return (scale[:, :, None] * codes.reshape(-1, 16, 16)).reshape(-1, 256)
 
 
