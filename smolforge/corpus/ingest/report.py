@@ -1,0 +1,63 @@
+"""What was read: one record a source, with every file or line that could not be read and where.
+
+Input: the readers of this folder. Output: ``sources.json`` of the corpus stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+MAX_PROBLEMS = 1000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A file or a part of one that was left out. ``position`` says where ("line 3", "byte 17", "row group 2")."""
+
+    path: str
+    position: str
+    message: str
+
+
+@dataclass
+class SourceRecord:
+    """One source as it was read. ``left_out`` counts what a limit or a filter of the reader did not turn into text."""
+
+    name: str
+    version: str
+    licence: str
+    bytes: int = 0
+    documents: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def problem(self, path: str, position: str, message: str) -> None:
+        """Note a problem; after the first thousand only their number is kept."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(path, position, message))
+        else:
+            self.leave_out("problems not listed")
+
+    def leave_out(self, what: str, count: int = 1) -> None:
+        """Count something that was read but did not become a document."""
+        self.left_out[what] = self.left_out.get(what, 0) + count
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as a JSON value."""
+        return asdict(self)
+
+
+class Ledger:
+    """All source records of one ingestion, by name. Two sources of the same name get ``name``, ``name-2``, ..."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, SourceRecord] = {}
+
+    def open(self, name: str, version: str, licence: str) -> SourceRecord:
+        """Start the record of a source under a name that no other source has."""
+        unique, number = name, 2
+        while unique in self.records:
+            unique, number = f"{name}-{number}", number + 1
+        self.records[unique] = SourceRecord(unique, version, licence)
+        return self.records[unique]

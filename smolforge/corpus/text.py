@@ -1,0 +1,72 @@
+"""Words, lines and paragraphs: the one splitter that rules, fingerprints and shingles share.
+
+Input: raw text and a language code. Output: lists of strings; floors in ``rules/`` are tied to this splitter.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# A word is a run of letters and digits; an apostrophe or hyphen inside joins. A Han character is a word.
+_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_WORD = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+(?:['’\-][^\W_{_HAN}]+)*")
+_ELISION = re.compile(
+    r"^((?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|un|dell|all|nell|sull|dall|quell)['’])(?=\w)", re.IGNORECASE
+)
+_ARABIC_MARKS = re.compile(r"[\u064b-\u065f\u0670\u0640]")
+_DIGIT = re.compile(r"\d")
+_SPACE = re.compile(r"\s+")
+_PARAGRAPH = re.compile(r"\n\s*\n")
+
+
+def words(text: str, language: str) -> list[str]:
+    """Split text into words. French and Italian elided articles (``l'``, ``dell'``) are words of their own;
+    Chinese is one word a character. Arabic short vowels and tatweel, no word characters, are removed first."""
+    if language == "ar":
+        text = _ARABIC_MARKS.sub("", text)
+    found: list[str] = _WORD.findall(text)
+    if language not in ("fr", "it"):
+        return found
+    split: list[str] = []
+    for word in found:
+        match = _ELISION.match(word)
+        split.extend((match[1], word[match.end() :]) if match else (word,))
+    return split
+
+
+def lines(text: str) -> list[str]:
+    """Return the non-empty lines, stripped."""
+    return [line for line in (raw.strip() for raw in text.splitlines()) if line]
+
+
+def paragraphs(text: str) -> list[str]:
+    """Return the non-empty blocks between blank lines, stripped."""
+    return [block for block in (raw.strip() for raw in _PARAGRAPH.split(text)) if block]
+
+
+def fold(text: str) -> str:
+    """Return NFC text with every run of white space as one blank: the form that exact duplicates share."""
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+
+
+def nomination_words(text: str, language: str) -> list[str]:
+    """Words for MinHash: lower case, digits as 0, no punctuation, no diacritics (FineWeb's normalisation)."""
+    decomposed = unicodedata.normalize("NFD", text.lower())
+    bare = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return words(unicodedata.normalize("NFC", _DIGIT.sub("0", bare)), language)
+
+
+def split_text(text: str, limit: int) -> list[str]:
+    """Cut text into pieces of at most ``limit`` characters, at a blank line, else a line end, else a space."""
+    pieces: list[str] = []
+    while len(text) > limit:
+        cut = -1
+        for mark in ("\n\n", "\n", " "):
+            cut = text.rfind(mark, limit // 2, limit)
+            if cut > 0:
+                break
+        cut = cut if cut > 0 else limit
+        pieces.append(text[:cut])
+        text = text[cut:].lstrip("\n") if cut < limit else text[cut:]
+    return [piece for piece in [*pieces, text] if piece.strip()]
