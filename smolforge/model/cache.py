@@ -16,7 +16,7 @@ from smolforge.model.config import ModelConfig
 
 
 class KVCache:
-    """Keys and values of ``batch`` rows, up to ``capacity`` tokens each; ``lengths_B`` (int64, CPU) says how many count."""
+    """Keys and values of ``batch`` rows, up to ``capacity`` tokens each; ``lengths_B`` (int64, CPU): how many count."""
 
     def __init__(
         self,
@@ -52,10 +52,15 @@ class KVCache:
     def write(self, layer: int, keys_BKTH: Tensor, values_BKTH: Tensor, positions_BT: Tensor) -> tuple[Tensor, Tensor]:
         """Store the new tokens of one layer; return (keys, values), each (B, K, S', H), S' the longest row so far."""
         keys_BKSH, values_BKSH = self.keys_LBKSH[layer], self.values_LBKSH[layer]
-        rows_B1 = torch.arange(positions_BT.shape[0], device=keys_BKSH.device)[:, None]
-        keys_BKSH[rows_B1, :, positions_BT] = keys_BKTH.transpose(1, 2).to(keys_BKSH.dtype)
-        values_BKSH[rows_B1, :, positions_BT] = values_BKTH.transpose(1, 2).to(values_BKSH.dtype)
-        end = int(self.lengths_B.max()) + positions_BT.shape[1]
+        first, last = int(self.lengths_B.min()), int(self.lengths_B.max())
+        end = last + positions_BT.shape[1]
+        if first == last:
+            keys_BKSH[:, :, first:end] = keys_BKTH
+            values_BKSH[:, :, first:end] = values_BKTH
+        else:
+            rows_B1 = torch.arange(positions_BT.shape[0], device=keys_BKSH.device)[:, None]
+            keys_BKSH[rows_B1, :, positions_BT] = keys_BKTH.transpose(1, 2).to(keys_BKSH.dtype)
+            values_BKSH[rows_B1, :, positions_BT] = values_BKTH.transpose(1, 2).to(values_BKSH.dtype)
         return keys_BKSH[:, :, :end], values_BKSH[:, :, :end]
 
     def advance(self, count: int) -> None:
@@ -63,7 +68,7 @@ class KVCache:
         self.lengths_B += count
 
     def truncate(self, lengths_B: Tensor) -> None:
-        """Forget what lies past ``lengths_B`` in each row: the padding of a right-padded prompt, or a rejected draft."""
+        """Forget what lies past ``lengths_B`` in each row: padding on the right, or a rejected draft."""
         self.lengths_B = torch.minimum(self.lengths_B, lengths_B.to("cpu", torch.int64))
 
     def keep(self, rows: Tensor) -> None:
