@@ -29,6 +29,23 @@ class Dataset(Config):
     note: str = ""
 
 
+class PlanConfig(Config):
+    """What the dry run reckons with: the accelerator, how busy it is kept, and what the numbers should come to.
+
+    ``mfu`` is the share of ``peak_tflops`` that useful work reaches; ``watts`` is the power of one accelerator with
+    its share of the host. ``expect`` states ``parameters`` or a stage's tokens, checked to one part in a thousand.
+    ``weight_tolerance``: a mixture's sum farther than this from 1 is a mistake; None where weights are only relative.
+    """
+
+    accelerator: str = "this CPU"
+    peak_tflops: float = Field(1.0, gt=0)
+    mfu: float = Field(0.3, gt=0, le=1)
+    watts: float = Field(65.0, gt=0)
+    memory_gib: float | None = Field(None, gt=0)
+    weight_tolerance: float | None = Field(None, ge=0)
+    expect: dict[str, float] = Field(default_factory=dict)
+
+
 class Header(Config):
     """The keys of a recipe that belong to no stage."""
 
@@ -38,6 +55,7 @@ class Header(Config):
     about: str = ""
     model: dict[str, Any] | None = None
     datasets: dict[str, Dataset] = Field(default_factory=dict)
+    plan: PlanConfig = PlanConfig()
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,13 @@ STAGES: tuple[Stage, ...] = (
     Stage("midtrain", _TRAIN, _TRAIN_RUN, requires=_DATA, follows=_MODELS[1::-1]),
     Stage("sft", _TRAIN, _TRAIN_RUN, requires=_DATA, follows=_MODELS[2::-1]),
     Stage("preference", "smolforge.train.config:PreferenceConfig", _TRAIN_RUN, requires=_DATA, follows=_MODELS[3::-1]),
-    Stage("merge", "smolforge.train.config:MergeConfig", "smolforge.train.merge_stage:run", uses=_MODELS),
+    Stage(
+        "merge",
+        "smolforge.train.config:MergeConfig",
+        "smolforge.train.merge_stage:run",
+        requires=("tokenizer", "preference"),
+        uses=_MODELS,
+    ),
     Stage("evaluate", "smolforge.evaluate.config:EvaluateConfig", "smolforge.evaluate.stage:run", uses=_EVERYTHING),
     Stage("export", "smolforge.export.config:ExportConfig", "smolforge.export.stage:run", uses=_EVERYTHING),
     Stage(

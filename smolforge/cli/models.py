@@ -1,0 +1,98 @@
+"""Find a model and open it for the verbs that answer: a folder, a GGUF file, or the newest finished run's export.
+
+Input is a path or nothing; output is a chat model and, where the folder carries ``tools.json``, its tool list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smolforge.errors import ConfigError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from smolforge.tasks.chat import ChatModel
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model that answers, where it came from, and its tools if it was trained on a fixed list."""
+
+    path: Path
+    chat: ChatModel
+    tools: list[dict[str, Any]] | None
+
+
+def runs_with(stage: str, root: Path = RUNS) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Yield (finished folder of ``stage``, run file) of every run below ``root`` that has it, newest first."""
+    from smolforge.recipe.runner import RUN_FILE
+    from smolforge.store import read_json
+    from smolforge.store.artifact import MANIFEST
+
+    files = sorted(root.glob(f"*/{RUN_FILE}"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files:
+        run = read_json(file)
+        folder = file.parent / run["stages"].get(stage, "-")
+        if (folder / MANIFEST).is_file():
+            yield folder, run
+
+
+def open_model(path: Path | None) -> OpenModel:
+    """Open ``path``, or the newest run's export; ConfigError says how to get a model when there is none."""
+    path = path or _newest()
+    if not path.exists():
+        raise ConfigError(f"{path}: no such model; expected a folder with config.json, or a .gguf file")
+    path = path / "hf" if (path / "hf" / "config.json").is_file() else path
+    return OpenModel(path, _chat_model(path), _tools(path))
+
+
+def _newest() -> Path:
+    for folder, _ in runs_with("export"):
+        return folder / "hf"
+    for folder, _ in runs_with("merge"):
+        return folder / "model"
+    raise ConfigError(
+        f"there is no finished run below {RUNS}/ to talk to; make one with 'smolforge run recipes/nano.yaml', "
+        "or name a model folder"
+    )
+
+
+def _chat_model(path: Path) -> ChatModel:
+    try:
+        import torch
+    except ImportError:
+        raise MissingDependencyError("torch", "train", "running a model") from None
+    from smolforge.model.checkpoint import load_pretrained
+    from smolforge.model.generator import TorchGenerator
+    from smolforge.tasks.chat import ChatModel
+    from smolforge.tokens.template import ChatCodec
+
+    if path.suffix == ".gguf":
+        from smolforge.model.gguf import load_gguf
+
+        decoder, codec = load_gguf(path), ChatCodec.open(_beside(path, "tokenizer.json"))
+    else:
+        decoder, codec = load_pretrained(path, dtype=torch.float32), ChatCodec.open(path)
+    return ChatModel(TorchGenerator(decoder.eval()), codec, decoder.config.vocab_size)
+
+
+def _tools(path: Path) -> list[dict[str, Any]] | None:
+    from smolforge.store import read_json
+
+    file = _beside(path, "tools.json")
+    if not file.is_file():
+        return None
+    value = read_json(file)
+    tools = value.get("tools") if isinstance(value, dict) else value
+    return list(tools) if tools else None
+
+
+def _beside(path: Path, name: str) -> Path:
+    """Return the file ``name`` in the model's folder, or in the ``hf`` folder that was exported with it."""
+    folder = path if path.is_dir() else path.parent
+    places = [folder / name, folder.parent / "hf" / name, folder.parent / name]
+    return next((place for place in places if place.is_file()), places[0])

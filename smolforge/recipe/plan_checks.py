@@ -1,0 +1,144 @@
+"""The dry run's checks: mixtures, epochs, schedules, context against RoPE, and names that must exist.
+
+Input is a Recipe and its training sections; output is two lists of lines: notes (worth knowing) and problems (a real
+run would stop, or would not be the run that was meant). Each line begins with the key path.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+
+from smolforge.errors import ConfigError, nearest
+from smolforge.model.config import ModelConfig
+from smolforge.recipe.schema import Recipe
+from smolforge.train.config import MergeConfig, PhaseConfig, PreferenceConfig, ScheduleConfig, TrainConfig
+from smolforge.train.schedules import check_schedule
+
+Findings = tuple[list[str], list[str]]
+WORTHWHILE_EPOCHS = 4.0  # beyond about four epochs repeated text is worth little (Muennighoff et al., arXiv:2305.16264)
+
+
+def check_recipe(recipe: Recipe) -> Findings:
+    """Check what concerns several sections at once."""
+    notes, problems = list[str](), list[str]()
+    if recipe.header.datasets:
+        notes.append(
+            f"datasets: {len(recipe.header.datasets)} public datasets are named; a real run needs them fetched first"
+        )
+    merge = recipe.sections.get("merge")
+    if isinstance(merge, MergeConfig) and merge.weight < 1 and merge.with_stage not in recipe.sections:
+        problems.append(f"merge.with_stage: no stage '{merge.with_stage}'{nearest(merge.with_stage, recipe.sections)}")
+    vocabulary = getattr(recipe.sections.get("tokenizer"), "vocab_size", None)
+    model = (recipe.header.model or {}).get("vocab_size")
+    if vocabulary and model and vocabulary != model:
+        notes.append(f"tokenizer.vocab_size {vocabulary} replaces model.vocab_size {model} when the model is made")
+    return notes, problems
+
+
+def check_phases(stage: str, config: TrainConfig, model: ModelConfig, recipe: Recipe) -> Findings:
+    """Check the phases of one training stage."""
+    notes, problems = list[str](), list[str]()
+    problems += _schedule(f"{stage}.schedule", config.schedule, config.phases)
+    total = sum(phase.steps for phase in config.phases)
+    problems += [
+        f"{stage}.snapshots: step {step} is past the last step, {total}" for step in config.snapshots if step > total
+    ]
+    for index, phase in enumerate(config.phases):
+        where = f"{stage}.phases.{index} ({phase.name})"
+        tolerance = recipe.header.plan.weight_tolerance
+        for found, into in zip(_weights(where, phase.mixture, tolerance), (notes, problems), strict=True):
+            into += found
+        for found, into in zip(_epochs(where, config, phase, recipe), (notes, problems), strict=True):
+            into += found
+        length, theta = phase.sequence_length or config.sequence_length, phase.rope_theta or model.rope_theta
+        if length > model.max_position_embeddings and stage == "pretrain":
+            problems.append(
+                f"{where}: sequence_length {length} is more than the model's {model.max_position_embeddings} positions"
+            )
+        if (lowest := rope_signal(theta, length, model.head_dim)) < 0:
+            notes.append(
+                f"{where}: rope_theta {theta:g} is low for {length} tokens: near the far end similar tokens no longer "
+                f"attract attention more than others (minimum {lowest:.1f} < 0)"
+            )
+    return notes, problems
+
+
+def check_preference(config: PreferenceConfig, recipe: Recipe) -> Findings:
+    """Check the preference stage's schedule and snapshots."""
+    problems = [
+        f"preference.snapshots: step {step} is past the last step, {config.steps}"
+        for step in config.snapshots
+        if step > config.steps
+    ]
+    try:
+        check_schedule(config.schedule, config.steps)
+    except ConfigError as error:
+        problems.append(f"preference.{error}")
+    merge = recipe.sections.get("merge")
+    soup = isinstance(merge, MergeConfig) and merge.soup
+    notes = ["preference.snapshots: none, so the merge's soup is the last model alone"] if soup else []
+    return ([] if config.snapshots else notes), problems
+
+
+def rope_signal(theta: float, length: int, head_dim: int) -> float:
+    """Return min over distances m < ``length`` of sum_i cos(m theta^(-2i/d)).
+
+    While it is at least 0, a query attracts a similar key more than an unrelated one at every distance of the window
+    (Men et al., "Base of RoPE bounds context length", arXiv:2405.14591, equation 8).
+    """
+    frequencies = theta ** (-np.arange(0, head_dim, 2) / head_dim)
+    lowest = math.inf
+    for start in range(0, length, 8192):
+        distances = np.arange(start, min(start + 8192, length))[:, None]
+        lowest = min(lowest, float(np.cos(distances * frequencies).sum(axis=1).min()))
+    return lowest
+
+
+def _schedule(where: str, schedule: ScheduleConfig, phases: Iterable[PhaseConfig]) -> list[str]:
+    """Check the stage's schedule over the phases that share it, and each phase's own over its steps."""
+    spans = [(where, schedule, sum(phase.steps for phase in phases if phase.schedule is None))]
+    spans += [(f"{where}.{p.name}", p.schedule, p.steps) for p in phases if p.schedule is not None]
+    problems = []
+    for name, each, steps in spans:
+        try:
+            if steps:
+                check_schedule(each, steps)
+        except ConfigError as error:
+            problems.append(f"{name}: {error}")
+    return problems
+
+
+def _weights(where: str, mixture: Mapping[str, float], tolerance: float | None) -> Findings:
+    total = math.fsum(mixture.values())
+    if tolerance is not None and abs(total - 1) > tolerance:
+        return [], [f"{where}: mixture weights sum to {total:.5f}, farther than {tolerance:g} from 1"]
+    if abs(total - 1) > 1e-9:
+        kind = "as published, " if tolerance is not None else ""
+        return [f"{where}: mixture weights sum to {total:.5f} ({kind}normalised by the reader)"], []
+    return [], []
+
+
+def _epochs(where: str, config: TrainConfig, phase: PhaseConfig, recipe: Recipe) -> Findings:
+    """Count how often each source of stated size is read; refuse names that are no dataset of the recipe."""
+    notes, problems = list[str](), list[str]()
+    datasets = recipe.header.datasets
+    sequences = (phase.batch_sequences or config.batch_sequences) * config.accumulation * config.parallel.data
+    tokens = phase.steps * sequences * (phase.sequence_length or config.sequence_length)
+    total = math.fsum(phase.mixture.values())
+    for name, weight in phase.mixture.items():
+        if datasets and name not in datasets:
+            problems.append(f"{where}: mixture names '{name}', which is not under datasets{nearest(name, datasets)}")
+            continue
+        size = datasets[name].tokens if datasets else None
+        if size is None:
+            continue
+        epochs = tokens * weight / total / (size * datasets[name].keep)
+        cap = phase.max_epochs.get(name)
+        if cap is not None and epochs > cap:
+            problems.append(f"{where}: '{name}' would be read {epochs:.1f} times, more than max_epochs {cap:g}")
+        elif epochs > WORTHWHILE_EPOCHS:
+            notes.append(f"{where}: '{name}' is read {epochs:.1f} times")
+    return notes, problems

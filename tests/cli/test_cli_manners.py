@@ -1,0 +1,114 @@
+"""The command line's manners: what goes to which stream, exit codes, one-line refusals, quick start."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from smolforge.cli.main import VERBS, main
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["help"]])
+def test_no_arguments_show_what_it_can_do(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert all(f"smolforge {verb}" in out for verb in VERBS) and err == ""
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main([verb, "--help"])
+    assert exit_info.value.code == 0
+    assert VERBS[verb] in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["chatt"], "did you mean 'chat'"),
+        (["run"], "arguments are required"),
+        (["run", "nowhere.yaml"], "nowhere.yaml: cannot be read"),
+        (["run", "x.yaml", "--dryrun"], "did you mean '--dry-run'"),
+        (["chat", "--max-tokens", "many"], "invalid int value: 'many'"),
+        (["chat", "--prompt", ""], "the question is empty"),
+        (["chat", "nowhere", "--prompt", "hello"], "nowhere: no such model"),
+        (["generate", "--prompt", "a", "--temperature", "-1"], "--temperature"),
+        (["report", "nowhere"], "no finished report"),
+    ],
+)
+def test_bad_input_is_one_line_on_stderr_and_exit_code_2(
+    words: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and said in err and err.count("\n") == 1 and err.startswith("smolforge: ")
+
+
+def test_without_a_run_chat_says_how_to_get_a_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["chat", "--prompt", "hello"]) == 2
+    assert "smolforge run recipes/nano.yaml" in capsys.readouterr().err
+
+
+def test_the_welcome_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from smolforge.cli.main import main; main(['--help']); "
+        "print(sorted({'torch', 'pydantic', 'rich', 'polars', 'transformers', 'numpy', 'yaml'} & set(sys.modules)))"
+    )
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    seconds = time.perf_counter() - began
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert seconds < 2.0  # about 0.1 s on an idle machine; generous because tests share theirs
+
+
+def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def defect(options: object) -> int:
+        raise RuntimeError("not the person's fault")
+
+    monkeypatch.setattr("smolforge.cli.doctor_verb.run", defect)
+    with pytest.raises(RuntimeError, match="not the person's fault"):
+        main(["doctor"])
+
+
+def test_ctrl_c_ends_quietly_with_130(tmp_path: Path) -> None:
+    recipe = tmp_path / "pipe.yaml"
+    os.mkfifo(recipe)  # reading it waits for a writer, so the command is surely in the middle of its work
+    process = subprocess.Popen(
+        [sys.executable, "-m", "smolforge.cli.main", "run", str(recipe)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(1.0)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_doctor_tells_a_machine_what_it_tells_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["machine"]["cores"] >= 1 and found["machine"]["memory_bytes"] > 0
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert found["machine"]["processor"] in text and found["energy"] in text
+
+
+def test_doctor_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    absent = "no_such_module_anywhere"
+    monkeypatch.setattr(
+        "smolforge.cli.doctor_verb.EXTRAS", {"data": [("polars", absent)], "train": [("torch", absent)]}
+    )
+    assert main(["doctor"]) == 0
+    assert "pip install 'smolforge[data]'  (absent: polars)" in capsys.readouterr().out
