@@ -29,7 +29,7 @@ class ReasoningConfig(Config):
     set: str = "reasoning_test"
     problems: int | None = Field(None, gt=0)
     max_tokens: int = Field(320, gt=0)
-    thinking_budget: int | None = Field(288, gt=0)
+    thinking_budget: int | None = Field(None, gt=0, description="close longer think blocks for the model")
 
 
 class TextConfig(Config):

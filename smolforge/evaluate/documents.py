@@ -5,6 +5,7 @@ Input: ``held_out/`` and ``kept/`` Parquet tables. Output: lists of strings per 
 
 from __future__ import annotations
 
+import importlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from smolforge.store import digest_bytes
 def read_documents(folder: Path) -> Iterator[tuple[str, str, str]]:
     """Yield (doc_id, language, text) of every document table part, in the order of the files."""
     try:
-        from pyarrow import parquet
+        parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise MissingDependencyError("pyarrow", "data", "reading document tables") from None
     parts = sorted(folder.glob("part-*.parquet"))

@@ -18,11 +18,13 @@ from smolforge.tokens.messages import Message, Mode, ToolCall, parse_answer
 from smolforge.tokens.special import END_THINK, IM_END
 from smolforge.tokens.template import ChatCodec
 
+GREEDY = Sampling()
+
 
 @dataclass(frozen=True)
 class ChatAnswer:
-    """One answer. ``reasoning`` is None without a think block; ``text`` is everything that was generated, special tokens
-    included, and ``tokens`` its ids."""
+    """One answer. ``reasoning`` is None without a think block; ``text`` is everything that was generated, special
+    tokens included, and ``tokens`` its ids."""
 
     reasoning: str | None
     content: str
@@ -83,7 +85,7 @@ def chat(
     *,
     max_tokens: int = 512,
     thinking_budget: int | None = None,
-    sampling: Sampling = Sampling(),
+    sampling: Sampling = GREEDY,
 ) -> list[ChatAnswer]:
     """Answer many turns at once, in their order.
 
@@ -117,10 +119,8 @@ def _within_budget(
     thinking = [i for i, turn in enumerate(turns) if turn.mode == "think"]
     first = model.generator.generate(
         [
-            replace(
-                requests[i], max_tokens=budget, stop=requests[i].stop | {close}, constraint=None, constrain_after=None
-            )
-            for i in thinking
+            replace(r, max_tokens=budget, stop=r.stop | {close}, constraint=None, constrain_after=None)
+            for r in (requests[i] for i in thinking)
         ]
     )
     thoughts: dict[int, list[int]] = {}

@@ -1,0 +1,103 @@
+"""The chapters about data: the funnel of documents with what was dropped and why, sources, the tokenizer.
+
+Input: ``Gathered``. Output: ``Section``s.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, num, size
+from smolforge.recipe.report.charts import Bar, bar_chart
+from smolforge.recipe.report.gather import Gathered
+
+REASONS_SHOWN = 14
+
+
+def funnel_section(run: Gathered) -> Section:
+    """How many documents each step let through, and what the others were dropped for."""
+    section = Section("funnel", "Documents", "The recipe has no corpus stage.")
+    rows: list[dict[str, Any]] = run.file("corpus", "funnel.json") or []
+    if not rows:
+        return section
+    steps = list(dict.fromkeys(row["step"] for row in rows))
+    entered, left = _sum(rows, "documents_in"), _sum(rows, "documents_out")
+    first = [Bar("found", entered[steps[0]], colour=0)]
+    bars = first + [Bar(f"after {step.replace('_', ' ')}", left[step], colour=0) for step in steps]
+    section.add(Chart(bar_chart([("", bars)], x_label="documents"), "Documents that are left after each step."))
+    reasons = Counter[str]()
+    for row in rows:
+        if row["reason"]:
+            reasons[f"{row['step'].replace('_', ' ')}: {row['reason']}"] += row["documents_in"]
+    shown = [Bar(reason, count, colour=1) for reason, count in reasons.most_common(REASONS_SHOWN)]
+    caption = "Why documents left the stream; held-out documents are kept for evaluation."
+    section.add(Chart(bar_chart([("", shown)], x_label="documents"), caption))
+    if len(reasons) > REASONS_SHOWN:
+        section.add(Note(f"{len(reasons) - REASONS_SHOWN} rarer reasons are in funnel.json."))
+    section.add(_languages(rows, steps[-1]))
+    return section
+
+
+def _sum(rows: list[dict[str, Any]], key: str) -> Counter[str]:
+    total = Counter[str]()
+    for row in rows:
+        total[row["step"]] += row[key]
+    return total
+
+
+def _languages(rows: list[dict[str, Any]], last: str) -> Table:
+    documents, volume = Counter[str](), Counter[str]()
+    for row in rows:
+        if row["step"] == last and not row["reason"]:
+            documents[row["language"]] += row["documents_out"]
+            volume[row["language"]] += row["bytes_out"]
+    cells = [[Cell(lang, "code"), num(documents[lang], 6), size(volume[lang])] for lang, _ in volume.most_common()]
+    return Table(["language", "documents kept", "text kept"], cells, "What training text there is, by language.")
+
+
+def sources_section(run: Gathered) -> Section:
+    """Where the text comes from, with versions and licences."""
+    section = Section("sources", "Sources and licences", "The recipe has no corpus stage.")
+    rows = []
+    for row in run.file("corpus", "sources.json") or []:
+        name, version = Cell(str(row.get("name", "?"))), Cell(str(row.get("version") or "–"))
+        licence = Cell(str(row.get("licence") or "unknown"), "text" if row.get("licence") else "bad")
+        rows.append([name, version, licence, num(row.get("documents"), 6), size(row.get("bytes"))])
+    section.add(Table(["source", "version", "licence", "documents", "size"], rows))
+    counts = run.artifacts["synthesize"].manifest.counts if "synthesize" in run.artifacts else {}
+    made = [[Cell(name, "code"), num(count, 6)] for name, count in _flat(counts).items()]
+    return section.add(Table(["generated set", "rows"], made, "Conversations and documents the recipe generated."))
+
+
+def _flat(counts: dict[str, Any], prefix: str = "") -> dict[str, int]:
+    flat: dict[str, int] = {}
+    for key, value in counts.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            numbers = [v for v in value.values() if isinstance(v, int)]
+            flat |= {name: sum(numbers)} if len(numbers) == len(value) else _flat(value, f"{name}.")
+        elif isinstance(value, int) and not isinstance(value, bool):
+            flat[name] = value
+    return flat
+
+
+def tokenizer_section(run: Gathered) -> Section:
+    """What a token is worth in each language."""
+    section = Section("tokenizer", "Tokenizer", "The recipe has no tokenizer stage.")
+    fertility = run.file("tokenizer", "fertility.json")
+    if not fertility:
+        return section
+    languages: dict[str, dict[str, Any]] = fertility["languages"]
+    if "vocab_size" in fertility:
+        section.add(Note(f"Byte-level BPE with {fertility['vocab_size']:,} tokens."))
+    worth = [Bar(lang, row["bytes_per_token"]) for lang, row in languages.items() if row.get("bytes_per_token")]
+    section.add(Chart(bar_chart([("", worth)], x_label="bytes per token"), "More bytes per token: shorter prompts."))
+    parity = [Bar(lang, row["parity"], colour=2) for lang, row in languages.items() if row.get("parity")]
+    caption = "Tokens of the same sentences relative to English; the dashed line is English."
+    section.add(Chart(bar_chart([("", parity)], x_label="tokens relative to English", line=1.0), caption))
+    rows = [
+        [Cell(lang, "code"), num(row.get("bytes_per_token")), num(row.get("tokens_per_word")), num(row.get("parity"))]
+        for lang, row in languages.items()
+    ]
+    return section.add(Table(["language", "bytes per token", "tokens per word", "parity with English"], rows))
