@@ -1,6 +1,6 @@
 """Small problems of reasoning-gym with a derivation of ours that its own verifier accepts.
 
-Input: how many, and a seed. Output: ``Problem`` objects. A problem whose answer reasoning-gym does not score 1 is an error.
+Input: how many, and a seed. Output: ``Problem`` objects. An answer that reasoning-gym does not score 1 is an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def make_problems(count: int, seed: int) -> Iterator[Problem]:
     """Yield ``count`` problems: four sums with running totals to one word spelled backwards."""
     if importlib.util.find_spec("reasoning_gym") is None:
         raise MissingDependencyError("reasoning-gym", "data", "arithmetic problems")
-    import reasoning_gym
+    import reasoning_gym  # type: ignore[import-untyped]
 
     backwards = count // 5
     for name, size, options in (("chain_sum", count - backwards, CHAIN), ("spell_backward", backwards, WORD)):
@@ -34,7 +34,7 @@ def _checked(name: str, dataset: Any, entry: dict[str, Any]) -> Problem:
     question, derivation, answer = _chain_sum(entry) if name == "chain_sum" else _spell_backward(entry)
     if dataset.score_answer(answer=answer, entry=entry) != 1.0:
         raise DataError(f"reasoning-gym {name}: its verifier refuses {answer!r} for {entry['question']!r}")
-    return Problem(name, "en", question, derivation, answer, question)
+    return Problem(name, "en", question, derivation, answer, derivation.count("\n") + 1)
 
 
 def _chain_sum(entry: dict[str, Any]) -> tuple[str, str, str]:

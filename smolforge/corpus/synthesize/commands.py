@@ -1,26 +1,30 @@
 """Commands in four sets per language: training, and three that are held out by sentence, by template and by value.
 
-Input: templates and home values. Output: ``Command`` lists. A text with two different calls is dropped everywhere, and a
-held-out text that training has is dropped from the held-out set, so the sets measure what their names say.
+Input: templates and home values. Output: ``Command`` lists. A text with two different calls is dropped everywhere, and
+a held-out text that training has is dropped from the held-out set, so the sets measure what their names say.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 from smolforge.corpus.synthesize.config import CommandsConfig
-from smolforge.corpus.synthesize.hassil_sampler import Draw, Template, load_templates
+from smolforge.corpus.synthesize.hassil_sampler import Draw, SlotKind, Template, load_templates
 from smolforge.corpus.synthesize.home_values import Filler, HomeValues, Split, Style, load_home_values
 from smolforge.corpus.synthesize.keyed import fraction, keyed_random
 
 SetName = Literal["train", "seen", "templates", "values"]
 SETS: tuple[SetName, ...] = ("train", "seen", "templates", "values")
-SPARE = 1.35  # draw more than wanted: conflicts and repeats are dropped afterwards
+SPARE = {"train": 1.2, "seen": 3.0, "templates": 2.5, "values": 3.0}  # drawn per row kept: conflicts and repeats go
 TRIES = 4
+SURVEY = 8  # draws per template that only serve to find texts with two calls
 MIXED_SHARE = 0.5  # of the invented device names, how many keep the real noun
+_TEMPLATE_WORD = re.compile(r"<[^>]+>|\w+")
+_TEMPLATE_SLOT = re.compile(r"\{[^}]*\}")
 
 
 @dataclass(frozen=True)
@@ -38,31 +42,49 @@ class Command:
 
 @dataclass
 class LanguageCommands:
-    """The sets of one language, the training values that occur in them, and how many draws fell out for which reason."""
+    """The sets of one language; what its slots hold and which arguments occur together; what fell out and why."""
 
     language: str
-    sets: dict[SetName, list[Command]]
+    sets: dict[SetName, list[Command]] = field(default_factory=dict)
+    kinds: dict[str, set[SlotKind]] = field(default_factory=dict)
+    combinations: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     templates: Counter[str] = field(default_factory=Counter)
 
 
-def split_templates(templates: Iterable[Template], share: float) -> tuple[list[Template], list[Template]]:
-    """Return (trained, held out): a stable hash of the sentence decides, and every intent keeps one sentence to train on."""
+def split_templates(
+    templates: Iterable[Template], share: float, known_words: bool
+) -> tuple[list[Template], list[Template]]:
+    """Return (trained, held out). A stable hash of the sentence decides; every intent keeps a sentence to train on.
+
+    With ``known_words`` a template goes back to training if it is the only one of its intent with some word or rule:
+    what it asks could not be known from any trained template.
+    """
+    everything = list(templates)
     by_intent: dict[str, list[Template]] = defaultdict(list)
-    for template in templates:
+    for template in everything:
         by_intent[template.intent].append(template)
-    held: set[str] = set()
+    held = {t.sentence for t in everything if fraction("template", t.language, t.sentence) < share}
     for members in by_intent.values():
-        held.update(t.sentence for t in members if fraction("template", t.language, t.sentence) < share)
-    for intent in sorted(by_intent):
-        sentences = sorted({t.sentence for t in by_intent[intent]}, key=lambda s: fraction("template", s))
+        sentences = sorted({t.sentence for t in members}, key=lambda sentence: fraction("template", sentence))
         if all(sentence in held for sentence in sentences):
             held.discard(sentences[-1])
-    everything = [template for members in by_intent.values() for template in members]
+        words: set[str] = set()
+        words.update(*(template_words(s) for s in sentences if s not in held))
+        for sentence in sentences if known_words else ():
+            if sentence in held and not template_words(sentence) <= words:
+                held.discard(sentence)
+                words |= template_words(sentence)
     return [t for t in everything if t.sentence not in held], [t for t in everything if t.sentence in held]
 
 
-def quotas(templates: list[Template], rows: int, balance: float) -> list[float]:
+def template_words(sentence: str) -> set[str]:
+    """Return the words and rule names a template writes, without its slots; Chinese counts characters."""
+    words = _TEMPLATE_WORD.findall(_TEMPLATE_SLOT.sub(" ", sentence.casefold()))
+    return {part for word in words for part in (word if "\u3400" <= word[0] <= "\u9fff" else [word])}
+
+
+def quotas(templates: list[Template], rows: float, balance: float) -> list[float]:
     """Return how many rows each template should give: an intent's share grows with (its templates)**balance."""
     sizes = Counter(template.intent for template in templates)
     total = sum(size**balance for size in sizes.values())
@@ -70,12 +92,12 @@ def quotas(templates: list[Template], rows: int, balance: float) -> list[float]:
 
 
 def draw_commands(
-    templates: list[Template], rows: int, config: CommandsConfig, seed: int, home: HomeValues, purpose: SetName
+    templates: list[Template], rows: float, config: CommandsConfig, seed: int, home: HomeValues, purpose: SetName
 ) -> Iterator[Command]:
-    """Yield distinct commands, about ``rows`` of them, from templates in a balanced way."""
+    """Yield commands distinct within their template, about ``rows`` of them, from templates in a balanced way."""
     split: Split = "held_out" if purpose == "values" else "train"
     pseudo = {"train": config.pseudo_share, "values": config.held_out_pseudo_share}.get(purpose, 0.0)
-    fillers = {style: Filler(home, split, style) for style in ("real", "mixed", "pseudo")}
+    fillers: dict[Style, Filler] = {style: Filler(home, split, style) for style in ("real", "mixed", "pseudo")}
     for template, quota in zip(templates, quotas(templates, rows, config.intent_balance), strict=True):
         rng = keyed_random(seed, home.language, template.intent, template.combination, template.sentence, purpose)
         wanted = int(quota) + (rng.random() < quota % 1)
@@ -92,81 +114,78 @@ def draw_commands(
                 yield Command(draw, style if draw.free else "real")
 
 
+def _survey(templates: list[Template], home: HomeValues, seed: int) -> Iterator[Command]:
+    """Yield a few draws of every template, whatever its share of the rows, so that rare conflicts are found."""
+    filler = Filler(home, "train", "real")
+    for template in templates:
+        rng = keyed_random(seed, home.language, template.intent, template.combination, template.sentence, "survey")
+        for _ in range(SURVEY):
+            draw = template.draw(rng, filler)
+            if draw is not None:
+                yield Command(draw, "real")
+
+
 def build_language(language: str, config: CommandsConfig, seed: int) -> LanguageCommands:
     """Draw and clean the four sets of one language."""
     home = load_home_values(language, config.held_out_values)
-    trained, held = split_templates(load_templates(language), config.held_out_templates)
-    with_values = [t for t in trained if t.lists & FREE_SLOT_LISTS]
+    templates = load_templates(language)
+    trained, held = split_templates(templates, config.held_out_templates, config.held_out_known_words)
+    with_values = [t for t in trained if any(kind.copied for kind in t.slots)]
     wanted = {"train": config.train, "seen": config.seen, "templates": config.templates, "values": config.values}
     sources = {"train": trained, "seen": trained, "templates": held, "values": with_values}
     drawn = {
-        name: list(
-            draw_commands(
-                sources[name], round(wanted[name] * SPARE * (1 if name == "train" else 2)), config, seed, home, name
-            )
-        )
-        for name in SETS
+        name: list(draw_commands(sources[name], wanted[name] * SPARE[name], config, seed, home, name)) for name in SETS
     }
-    result = LanguageCommands(language, {})
+    clear = Clarity(home, [*_survey(templates, home, seed), *(command for rows in drawn.values() for command in rows)])
+    result = LanguageCommands(language, combinations=clear.combinations)
     result.templates.update(trained=len(trained), held_out=len(held))
-    clear = Clarity(command for commands in drawn.values() for command in commands)
+    for template in templates:
+        result.kinds.setdefault(template.intent, set()).update(template.slots)
     taken: set[str] = set()
     for name in SETS:
-        kept = list(_distinct(drawn[name], clear, taken, result.dropped))
-        chosen = sorted(kept, key=lambda c: fraction(seed, name, c.key))[: wanted[name]]
-        if name != "train":
-            chosen.sort(key=lambda c: (c.draw.intent, c.key))
-        result.sets[name] = chosen
-        taken.update(command.key for command in (kept if name == "train" else chosen))
+        kept = list(_distinct(name, drawn[name], clear, taken, result.dropped))
+        chosen = sorted(kept, key=lambda command: fraction(seed, command.key))[: wanted[name]]
+        taken.update(command.key for command in chosen)
+        result.sets[name] = chosen if name == "train" else sorted(chosen, key=lambda c: (c.draw.intent, c.key))
     return result
 
 
-FREE_SLOT_LISTS = frozenset(
-    {
-        "area",
-        "floor",
-        "name",
-        "message",
-        "search_query",
-        "zone",
-        "timer_name",
-        "timer_command",
-        "shopping_list_item",
-        "todo_list_item",
-    }
-)
-
-
 class Clarity:
-    """Knows which texts, and which sentences around invented values, stand for more than one call."""
+    """Knows which texts, and which sentences around unknown values, stand for more than one call."""
 
-    def __init__(self, commands: Iterable[Command]) -> None:
+    def __init__(self, home: HomeValues, commands: Iterable[Command]) -> None:
+        self.home = home
+        self.combinations: dict[str, set[tuple[str, ...]]] = defaultdict(set)
         self.calls: dict[str, set[tuple[object, ...]]] = defaultdict(set)
         self.skeletons: dict[str, set[tuple[object, ...]]] = defaultdict(set)
         for command in commands:
+            self.combinations[command.draw.intent].add(tuple(command.draw.arguments))
             self.calls[command.key].add(command.draw.call_key())
             self.skeletons[command.draw.skeleton].add(command.draw.skeleton_key())
 
-    def fault(self, command: Command) -> str | None:
+    def fault(self, name: SetName, command: Command) -> str | None:
         """Return why a command cannot be answered, or None."""
         if len(self.calls[command.key]) > 1:
             return "two_calls"
-        decided_by_noun = command.style == "mixed" and set(command.draw.free) == {"name"}
-        if command.style != "real" and not decided_by_noun and len(self.skeletons[command.draw.skeleton]) > 1:
-            return "invented_value_undecidable"
-        return None
+        if len(self.skeletons[command.draw.skeleton]) == 1 or (command.style == "real" and name != "values"):
+            return None
+        # The words around the values leave the call open: a trained noun in every value has to decide it.
+        values = [str(command.draw.arguments[slot]) for slot in command.draw.free]
+        return None if all(self.home.has_trained_noun(value) for value in values) else "undecidable"
 
 
-def _distinct(commands: list[Command], clear: Clarity, taken: set[str], dropped: Counter[str]) -> Iterator[Command]:
+def _distinct(
+    name: SetName, commands: list[Command], clear: Clarity, taken: set[str], dropped: Counter[str]
+) -> Iterator[Command]:
     seen: set[str] = set()
     for command in commands:
-        reason = clear.fault(command)
+        reason = clear.fault(name, command)
         if reason is None and command.key in taken:
-            reason = "in_another_set"
+            reason = "in_training" if name != "train" else None
         if reason is None and command.key in seen:
             reason = "repeated"
         if reason is None:
             seen.add(command.key)
             yield command
         else:
-            dropped[reason] += 1
+            dropped[f"{name}/{reason}"] += 1

@@ -23,13 +23,17 @@ class CommandsConfig(Config):
     templates: int = Field(200, ge=0)
     values: int = Field(200, ge=0)
     documents: int = Field(500, ge=0, description="plain question/answer documents per language")
-    held_out_templates: float = Field(0.1, ge=0, le=0.5)
+    held_out_templates: float = Field(0.12, ge=0, le=0.5)
+    held_out_known_words: bool = Field(
+        True, description="hold out only templates whose words other ones of the intent have"
+    )
     held_out_values: float = Field(0.15, gt=0, lt=1)
     think_share: float = Field(0.2, ge=0, le=1)
     held_out_think_share: float = Field(0.2, ge=0, le=1)
     pseudo_share: float = Field(0.3, ge=0, le=1, description="training rows whose free slots are invented words")
     held_out_pseudo_share: float = Field(0.25, ge=0, le=1, description="the same for commands_values")
     capitalize_share: float = Field(0.15, ge=0, le=1)
+    full_stop_share: float = Field(0.05, ge=0, le=1)
     intent_balance: float = Field(
         0.5, ge=0, le=1, description="rows per intent grow with templates**balance: 0 is even, 1 follows the templates"
     )
@@ -44,16 +48,21 @@ class ReasoningConfig(Config):
     slot_logic_share: float = Field(0.8, ge=0, le=1)
     train_think_share: float = Field(0.6, ge=0, le=1)
     midtrain_think_share: float = Field(0.8, ge=0, le=1)
-    steps: tuple[int, int] = (4, 7)
-    options: int = Field(4, ge=3, le=5)
+    slot_logic_languages: tuple[Language, ...] = ("en", "fr", "es", "de")
+    steps: tuple[int, int] = Field((4, 6), description="fewest and most swaps of a slot logic problem")
+    options: int = Field(4, ge=3, le=5, description="rooms of a slot logic problem; a guess is right once in as many")
 
 
 class CopyingConfig(Config):
     """Short drills over all languages, long ones for longer windows, and the needle test. Lengths in characters."""
 
     short: int = Field(6000, ge=0)
+    short_facts: tuple[int, int] = (2, 5)
     long: int = Field(300, ge=0)
     long_characters: tuple[int, int] = (1500, 3000)
+    long_facts: tuple[int, int] = Field(
+        (3, 8), description="facts among the filler lines; the needle test has the same"
+    )
     needle_characters: tuple[int, ...] = (500, 1000, 2000, 4000)
     needles_per_length: int = Field(24, ge=0)
 

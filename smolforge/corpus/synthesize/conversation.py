@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from smolforge.corpus.synthesize.commands import Command
+from smolforge.corpus.synthesize.config import CommandsConfig
 from smolforge.corpus.synthesize.hassil_sampler import Draw, Scalar
 from smolforge.corpus.synthesize.keyed import fraction
 from smolforge.store.atomic import write_atomic
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def derivation(intent: str, arguments: Mapping[str, Scalar]) -> str:
-    """Return the reasoning before a call: the intent, then one ``slot: value`` a line; ``verify.call_from`` reads it back."""
+    """Return the reasoning before a call: the intent, then one ``slot: value`` a line; see ``verify.call_from``."""
     return "\n".join([intent, *(f"{slot}: {value}" for slot, value in arguments.items())])
 
 
@@ -34,12 +34,16 @@ def call_message(intent: str, arguments: Mapping[str, Scalar], mode: Mode) -> Ro
     return message
 
 
-def spoken(command: Command, capitalize_share: float, seed: int) -> Draw:
-    """Return the draw as a person may type it: a share begins with a capital letter, and so does a value standing first."""
-    draw = command.draw
-    if fraction(seed, "capital", command.key) >= capitalize_share or draw.text[:1] == draw.text[:1].upper():
+def spoken(draw: Draw, config: CommandsConfig, seed: int) -> Draw:
+    """Return the draw as a person may type it: a share with a capital letter, also where a value stands first, and a
+    share with a full stop."""
+    text = draw.text
+    if fraction(seed, "capital", text) < config.capitalize_share:
+        text = text[0].upper() + text[1:]
+    if fraction(seed, "stop", text) < config.full_stop_share and text[-1].isalnum():
+        text += "。" if "\u3400" <= text[-1] <= "\u9fff" else "."
+    if text == draw.text:
         return draw
-    text = draw.text[0].upper() + draw.text[1:]
     arguments = {
         slot: text[: len(str(value))] if slot in draw.free and str(value) not in text else value
         for slot, value in draw.arguments.items()

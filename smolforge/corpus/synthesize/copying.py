@@ -1,7 +1,7 @@
 """Plain documents that teach copying: lists of keys and values, then a key again whose value has to be repeated.
 
-Input: home values and invented words. Output: document rows: short drills, long ones with filler between the facts, and needle
-tests of given lengths whose answer lies in ``meta``.
+Input: home values and invented words. Output: document rows: short drills, long ones with filler between the facts, and
+needle tests of given lengths whose answer lies in ``meta``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from smolforge.corpus.synthesize.home_values import Filler, load_home_values
 from smolforge.corpus.synthesize.keyed import keyed_random
 from smolforge.corpus.synthesize.pseudo_words import pseudo_word
 
-LISTS = ("area", "item", "name", "search_query", "timer_name", "message")
+LISTS = ("area", "item", "name", "search_query", "timer_name")
 
 
 def document(doc_id: str, text: str, source: str, language: str, meta: dict[str, object]) -> Row:
@@ -44,54 +44,56 @@ class Drills:
             keys.setdefault(pseudo_word(self.language, rng), self.value(rng))
         return keys
 
-    def short(self, number: int) -> Row:
-        """Return three to seven facts, then two to four keys asked again."""
+    def short(self, number: int, count: tuple[int, int]) -> Row:
+        """Return some facts, then one to three of their keys asked again."""
         rng = keyed_random(self.seed, "copying", self.language, number)
-        facts = self.facts(rng, rng.randint(3, 7))
-        asked = rng.sample(list(facts), rng.randint(2, min(4, len(facts))))
+        facts = self.facts(rng, rng.randint(*count))
+        asked = rng.sample(list(facts), min(len(facts), rng.randint(1, 3)))
         lines = [f"{key}: {value}" for key, value in facts.items()] + [f"{key}? {facts[key]}" for key in asked]
-        return document(
-            f"copying/{self.language}/{number}", "\n".join(lines), "copying", self.language, {"kind": "short"}
-        )
+        return document(f"copying/{self.language}/{number}", "\n".join(lines), "copying", self.language, {})
 
-    def long(self, doc_id: str, characters: int, rng: random.Random) -> tuple[str, str, str]:
-        """Return (text up to the question, key, value): facts one a line until ``characters`` are filled, one asked."""
-        lines: dict[str, str] = {}
-        length = 0
-        while length < characters:
-            key, value = pseudo_word(self.language, rng), self.value(rng)
-            if key not in lines:
-                lines[key] = value
-                length += len(key) + len(value) + 3
-        key = rng.choice(list(lines))
-        body = "\n".join(f"{name}: {value}" for name, value in lines.items())
-        return f"{body}\n{key}?", key, lines[key]
+    def long(self, characters: int, count: tuple[int, int], rng: random.Random) -> tuple[str, str, str]:
+        """Return (text that ends in the question, key, value): facts anywhere among filler lines, one asked.
+
+        The text is at most ``characters`` long, unless the facts alone are longer.
+        """
+        facts = self.facts(rng, rng.randint(*count))
+        key = rng.choice(list(facts))
+        lines = [f"{name}: {value}" for name, value in facts.items()]
+        room = characters - sum(len(line) + 1 for line in lines) - len(key) - 1
+        filler: list[str] = []
+        while (line := self.real("message", (), "", rng)) and room > len(line):
+            filler.append(line)
+            room -= len(line) + 1
+        for line in lines:
+            filler.insert(rng.randint(0, len(filler)), line)
+        return "\n".join([*filler, f"{key}?"]), key, facts[key]
 
 
 def copying_documents(
     config: CopyingConfig, languages: tuple[str, ...], held_out_values: float, seed: int
 ) -> list[Row]:
     """Return the short drills of all languages in turn, then the long ones."""
-    drills = {language: Drills(language, held_out_values, seed) for language in languages}
-    rows = [drills[languages[n % len(languages)]].short(n) for n in range(config.short)]
+    drills = [Drills(language, held_out_values, seed) for language in languages]
+    rows = [drills[number % len(drills)].short(number, config.short_facts) for number in range(config.short)]
     for number in range(config.long):
-        language = languages[number % len(languages)]
-        rng = keyed_random(seed, "copying_long", language, number)
-        doc_id = f"copying_long/{language}/{number}"
-        text, _, answer = drills[language].long(doc_id, rng.randint(*config.long_characters), rng)
-        rows.append(document(doc_id, f"{text} {answer}", "copying", language, {"kind": "long"}))
+        drill = drills[number % len(drills)]
+        rng = keyed_random(seed, "copying_long", number)
+        text, _, answer = drill.long(rng.randint(*config.long_characters), config.long_facts, rng)
+        doc_id = f"copying_long/{drill.language}/{number}"
+        rows.append(document(doc_id, f"{text} {answer}", "copying_long", drill.language, {"characters": len(text)}))
     return rows
 
 
 def needle_documents(config: CopyingConfig, languages: tuple[str, ...], held_out_values: float, seed: int) -> list[Row]:
-    """Return the test: the text ends in the question, the answer is in ``meta`` and nowhere after it."""
+    """Return the test: the text ends in the question, and the answer is in ``meta``."""
+    drills = [Drills(language, held_out_values, seed) for language in languages]
     rows = []
     for characters in config.needle_characters:
         for number in range(config.needles_per_length):
-            language = languages[number % len(languages)]
-            rng = keyed_random(seed, "needle", language, characters, number)
-            doc_id = f"needle/{characters}/{number}"
-            text, key, answer = Drills(language, held_out_values, seed).long(doc_id, characters, rng)
+            drill = drills[number % len(drills)]
+            rng = keyed_random(seed, "needle", characters, number)
+            text, key, answer = drill.long(characters, config.long_facts, rng)
             meta: dict[str, object] = {"needle_key": key, "answer": answer, "characters": characters}
-            rows.append(document(doc_id, text, "needle", language, meta))
+            rows.append(document(f"needle/{characters}/{number}", text, "needle", drill.language, meta))
     return rows

@@ -1,7 +1,7 @@
 """Draw commands from the sentence templates of ``home-assistant-intents``: a random walk over the tree hassil parses.
 
-Input: the package's intents of one language and a source of values for the slots a home fills in. Output: ``Draw`` (text,
-intent, arguments). hassil's own sampler enumerates every sentence and forgets the slots; a walk draws one and keeps them.
+Input: the package's intents of one language and a source of values for the slots a home fills in. Output: ``Draw``
+(text, intent, arguments). hassil's own sampler enumerates every sentence and forgets the slots; a walk keeps them.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ ValueSource: TypeAlias = Callable[[str, tuple[str, ...], str, random.Random], st
 PACKAGE_LANGUAGE = {"zh": "zh-CN"}
 FREE_LISTS = frozenset({"area", "floor", "name"})
 ARGUMENT_ORDER = (
-    "domain", "device_class", "name", "area", "floor", "item", "message", "media_class", "search_query", "state", "color",
-    "brightness", "temperature", "position", "percentage", "fan_mode", "volume_level", "volume_step", "start_hours",
-    "start_minutes", "start_seconds", "hours", "minutes", "seconds", "conversation_command",
+    "domain", "device_class", "name", "area", "floor", "item", "message", "media_class", "search_query", "state",
+    "color", "brightness", "temperature", "position", "percentage", "fan_mode", "volume_level", "volume_step",
+    "start_hours", "start_minutes", "start_seconds", "hours", "minutes", "seconds", "conversation_command",
 )  # fmt: skip
 # What a person would say, inside what the package allows: (least, most, step, share of multiples of 5).
 SENSIBLE_RANGES = {
@@ -43,8 +43,8 @@ SENSIBLE_RANGES = {
 PERCENT_RANGE = (1, 100, 1, 0.6)
 HALF_DEGREES = 0.1
 DECIMAL_COMMA = frozenset({"fr", "es", "de", "it", "pt", "ru"})
-# Spellings the templates over-generate and nobody says: elision before a consonant, its absence before a vowel, a double
-# article. A draw that matches is thrown away.
+# Spellings the templates over-generate and nobody says: elision before a consonant, its absence before a vowel, a
+# double article. A draw that matches is thrown away.
 ODD = {
     "fr": re.compile(r"\b[ld]'[^aeiouyhâàéèêîôûœAEIOUYHÉÈÊ]|\b(?:le|la|de) [aeiouâéèêîôœ]", re.IGNORECASE),
     "it": re.compile(r"\b(?:l|un|all|dell|nell|sull|dall)'[^aeiouhàèéìòù]|\b(?:lo|la) [aeiou]", re.IGNORECASE),
@@ -56,8 +56,8 @@ _BETWEEN_HAN = re.compile(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff\d])|(?<=\d) (
 
 @dataclass(frozen=True)
 class Draw:
-    """One command. ``free`` names the arguments whose value is a span of ``text``, in the order of the text; ``skeleton`` is
-    the text with a gap in their place and ``#`` for numbers."""
+    """One command. ``free`` names the arguments whose value is a span of ``text``, in the order of the text;
+    ``skeleton`` is the text with a gap in their place and ``#`` for numbers."""
 
     text: str
     intent: str
@@ -71,11 +71,20 @@ class Draw:
         return (self.intent, *self.arguments.items())
 
     def skeleton_key(self) -> tuple[object, ...]:
-        """What two draws with the same skeleton must agree on, so that the words outside the free slots decide the call."""
-        closed = (
-            (slot, value) for slot, value in self.arguments.items() if isinstance(value, str) and slot not in self.free
-        )
-        return (self.intent, self.free, *closed)
+        """What two draws with the same skeleton must agree on, if the words around the free slots decide the call."""
+        items = self.arguments.items()
+        return (self.intent, self.free, *((s, v) for s, v in items if isinstance(v, str) and s not in self.free))
+
+
+@dataclass(frozen=True)
+class SlotKind:
+    """What the package allows a slot to hold: spans of the command, words from a closed list, or a range of numbers."""
+
+    slot: str
+    copied: bool = False
+    words: frozenset[str] = frozenset()
+    least: float | int | None = None
+    most: float | int | None = None
 
 
 @dataclass
@@ -110,7 +119,7 @@ class Template:
     fixed: dict[str, Scalar]
     domains: tuple[str, ...]
     step: Step
-    lists: frozenset[str]
+    slots: tuple[SlotKind, ...]
 
     def draw(self, rng: random.Random, values: ValueSource) -> Draw | None:
         """Walk once; None where the walk met a repeated slot or an odd spelling."""
@@ -118,12 +127,9 @@ class Template:
         self.step(walk)
         text = normalize(self.language, "".join(walk.pieces))
         odd = ODD.get(self.language)
-        if (
-            not text
-            or (odd and odd.search(text))
-            or len(set(walk.free)) < len(walk.free)
-            or any(str(walk.arguments[name]) not in text for name in walk.free)
-        ):
+        if not text or (odd and odd.search(text)) or len(set(walk.free)) < len(walk.free):
+            return None
+        if any(str(walk.arguments[name]) not in text for name in walk.free):
             return None
         arguments = {name: walk.arguments[name] for name in ARGUMENT_ORDER if name in walk.arguments}
         skeleton = normalize(self.language, "".join(walk.skeleton)).casefold()
@@ -164,9 +170,12 @@ class _Compiler:
     def __init__(self, language: str, intents: Intents) -> None:
         self.language, self.intents = language, intents
         self.rules: dict[str, Step] = {}
+        self.kinds: dict[tuple[str, str], SlotKind] = {}
 
     def templates(self) -> Iterator[Template]:
         """Yield the templates in the package's order."""
+        from hassil.expression import Group
+
         for name in sorted(self.intents.intents):
             for block in self.intents.intents[name].data:
                 domain = block.slots.get("domain", block.requires_context.get("domain", ()))
@@ -175,8 +184,13 @@ class _Compiler:
                 combination = str((block.metadata or {}).get("slot_combination", ""))
                 for sentence in block.sentences:
                     step = self.compile(sentence.expression)
-                    lists = frozenset(sentence.list_names(self.intents.expansion_rules))
-                    yield Template(self.language, name, str(sentence.text), combination, fixed, domains, step, lists)
+                    assert isinstance(sentence.expression, Group)
+                    references = sentence.expression.list_references(self.intents.expansion_rules)
+                    slots = {self._kind(r.list_name, r.slot_name): None for r in references}
+                    slots.update({_closed_kind(slot, [value]): None for slot, value in fixed.items()})
+                    yield Template(
+                        self.language, name, str(sentence.text), combination, fixed, domains, step, tuple(slots)
+                    )
 
     def compile(self, expression: Expression) -> Step:
         """Return the function that walks ``expression``."""
@@ -214,6 +228,23 @@ class _Compiler:
             raise DataError(f"home-assistant-intents {self.language}: the list {{{name}}} is not defined")
         return partial(_free, name, slot)
 
+    def _kind(self, name: str, slot: str) -> SlotKind:
+        from hassil.intents import RangeSlotList, TextSlotList
+
+        if (name, slot) not in self.kinds:
+            known = self.intents.slot_lists.get(name)
+            if isinstance(known, RangeSlotList):
+                ends = [known.start * (known.multiplier or 1), known.stop * (known.multiplier or 1)]
+                whole = known.fraction_type is None
+                least, most = (int(end) if whole else float(end) for end in sorted(ends))
+                kind = SlotKind(slot, least=least, most=most)
+            elif isinstance(known, TextSlotList):
+                kind = _closed_kind(slot, [_scalar(value.value_out) for value in known.values])
+            else:
+                kind = SlotKind(slot, copied=True)
+            self.kinds[name, slot] = kind
+        return self.kinds[name, slot]
+
     def _choice(self, value: TextSlotValue) -> tuple[Step, Scalar]:
         return self.compile(value.text_in), _scalar(value.value_out)
 
@@ -224,6 +255,12 @@ def _scalar(value: Any) -> Scalar:
     if isinstance(first, bool) or not isinstance(first, str | int | float):
         raise DataError(f"home-assistant-intents: a slot value is {first!r}, expected text or a number")
     return first
+
+
+def _closed_kind(slot: str, values: list[Scalar]) -> SlotKind:
+    numbers = [value for value in values if not isinstance(value, str)]
+    words = frozenset(value for value in values if isinstance(value, str))
+    return SlotKind(slot, False, words, min(numbers, default=None), max(numbers, default=None))
 
 
 def _say(text: str, walk: Walk) -> None:
@@ -265,9 +302,9 @@ def _number(language: str, name: str, slot: str, known: RangeSlotList, walk: Wal
     least, most = max(least, known.start), min(most, known.stop)
     if step == 1 and walk.rng.random() < rounded:
         step, least = 5, -(-least // 5) * 5
-    value: Scalar = walk.rng.randrange(least, most + 1, step)
+    value: int | float = walk.rng.randrange(least, most + 1, step)
     if known.fraction_type is not None and walk.rng.random() < HALF_DEGREES:
-        value = value + 0.5
+        value += 0.5
     text = str(value)
     walk.pieces.append(text.replace(".", ",") if language in DECIMAL_COMMA else text)
     walk.skeleton.append("#")

@@ -25,6 +25,8 @@ POOL_OF_LIST = {"shopping_list_item": "item", "todo_list_item": "item", "timer_c
 POOLS = ("area", "floor", "item", "message", "search_query", "zone", "timer_name", "conversation_command")
 DOMAIN_ALIAS = {"input_button": "button"}
 ANY_DOMAIN = ("light", "switch", "fan", "media_player", "climate", "cover")
+SHORT_WORD = 2  # "de", "a", "в" say nothing about what a device is
+COMPOUND_ENDING = 4  # German "Stehlampe" and "Leselampe" share "ampe"
 HEAD_FIRST = frozenset({"fr", "es", "it", "pt", "ar"})
 _ALTERNATIVES = re.compile(r"\(([^()]*\|[^()]*)\)")
 _PREPOSITIONS = {"ru": re.compile(r"(?:^|\s)(?:в|во|на) $", re.IGNORECASE)}
@@ -37,6 +39,11 @@ class HomeValues:
     language: str
     pools: dict[Split, dict[str, tuple[str, ...]]]
     known: frozenset[str]
+    nouns: frozenset[str]
+
+    def has_trained_noun(self, value: str) -> bool:
+        """Say whether a value has a word that some trained value has (in Chinese and in compounds: its ending)."""
+        return not self.nouns.isdisjoint(_nouns(self.language, value))
 
     def pool(self, split: Split, list_name: str, domains: tuple[str, ...], rng: random.Random) -> tuple[str, ...]:
         """Return the values fitting a slot list of the package; ``domains`` says what a device name may stand for."""
@@ -79,7 +86,15 @@ def load_home_values(language: str, held_out: float) -> HomeValues:
     if empty:
         raise DataError(f"{source}: the list '{empty[0]}' is too short to be split")
     known = frozenset(value.casefold() for values in lists.values() for value in values)
-    return HomeValues(language, {"train": train, "held_out": held}, known)
+    nouns = frozenset(noun for values in train.values() for value in values for noun in _nouns(language, value))
+    return HomeValues(language, {"train": train, "held_out": held}, known, nouns)
+
+
+def _nouns(language: str, value: str) -> set[str]:
+    if language == "zh":
+        return {value[-1:]}
+    words = [word for word in value.casefold().split() if len(word) > SHORT_WORD]
+    return {*words, *(word[-COMPOUND_ENDING:] for word in words if language == "de")}
 
 
 def _flatten(raw: dict[str, object]) -> dict[str, list[str]]:
@@ -95,8 +110,8 @@ def _flatten(raw: dict[str, object]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class Filler:
-    """Chooses values for one draw: from one split, in one style. ``mixed`` keeps the noun of a device name and invents the
-    rest ("zorbal lamp"), so that a command whose verb depends on the device stays decidable."""
+    """Chooses values for one draw: from one split, in one style. ``mixed`` keeps the noun of a device name and invents
+    the rest ("zorbal lamp"), so that a command whose verb depends on the device stays decidable."""
 
     home: HomeValues
     split: Split

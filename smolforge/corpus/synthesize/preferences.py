@@ -1,7 +1,7 @@
 """Preference pairs: the right call against a plausible wrong one, and thinking against not thinking.
 
-Input: training commands of one language and the tool definitions. Output: preference rows. The wrong call differs in one
-thing a small model gets wrong: a copied span, a slot, a closed value, a number, the intent.
+Input: training commands of one language. Output: preference rows. The wrong call differs in one thing a small model
+gets wrong: a copied span, a slot, a closed value, a number, the intent.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def wrong_call(draw: Draw, others: list[Draw], rng: random.Random) -> tuple[str,
 
 
 def wrong_span(text: str, span: str, rng: random.Random) -> str:
-    """Return another span of ``text`` near the right one: a word or (where words are not spaced) a character more or less."""
+    """Return another span of ``text`` near the right one: a word (without spaces: a character) more or less."""
     start, end = text.index(span), text.index(span) + len(span)
     before, after = text[:start].rstrip(), text[end:].lstrip()
     wider = (
@@ -96,7 +96,7 @@ def preference_rows(language: str, draws: list[Draw], count: int, seed: int, sys
         key = digest_bytes(f"{language} {draw.text}".encode())[:12]
         meta = {"intent": draw.intent, "mistake": kind}
         rows.append(
-            {"id": f"preferences/{language}/{key}", "prompt": prompt(draw.text, system), "chosen": chosen, "rejected": rejected,
-             "mode": mode, "language": language, "source": "home-assistant-intents", "meta": meta}
+            {"id": f"preferences/{language}/{key}", "prompt": prompt(draw.text, system), "chosen": chosen,
+             "rejected": rejected, "mode": mode, "language": language, "source": "home-assistant-intents", "meta": meta}
         )  # fmt: skip
     return rows

@@ -1,6 +1,6 @@
 """Invented words that sound like a language, so that a model has to copy them and cannot remember them.
 
-Input: a language and a generator. Output: one word, or a phrase of one to three. No list to learn by heart lies behind it.
+Input: a language and a generator. Output: one word, or a phrase of one to three. There is no list to learn by heart.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The reasoning sets: problems with derivations for mid-training and SFT, and a test that asks each problem in both modes.
+"""The reasoning sets: problems with derivations for mid-training and SFT, and a test that asks each in both modes.
 
-Input: slot logic and arithmetic problems. Output: conversation rows. A problem belongs to one set: the hash of its key decides,
-so no test problem is ever trained.
+Input: slot logic and arithmetic problems. Output: conversation rows. A problem belongs to one set, so no test problem
+is ever trained.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from smolforge.corpus.synthesize.config import ReasoningConfig
 from smolforge.corpus.synthesize.conversation import Mode, Row
 from smolforge.corpus.synthesize.keyed import fraction, keyed_random
 from smolforge.corpus.synthesize.slot_logic import Problem
-from smolforge.errors import DataError
+from smolforge.errors import ConfigError, DataError
 from smolforge.store.digest import digest_bytes
 
 SETS = ("reasoning_midtrain", "reasoning_train", "reasoning_test")
@@ -22,45 +22,55 @@ SETS = ("reasoning_midtrain", "reasoning_train", "reasoning_test")
 def build_reasoning(config: ReasoningConfig, languages: tuple[str, ...], seed: int) -> dict[str, list[Row]]:
     """Return the rows of the three sets."""
     counts = dict(zip(SETS, (config.midtrain, config.train, config.test), strict=True))
-    problems = sorted(_problems(config, languages, seed, sum(counts.values())), key=lambda p: fraction(seed, p.key))
+    wanted = sum(counts.values())
+    logic = round(wanted * config.slot_logic_share)
+    made = [*_slot_logic(config, languages, seed, logic), *_arithmetic(seed, wanted - logic)]
+    problems = sorted(made, key=lambda problem: fraction(seed, problem.language, problem.question))
     sets: dict[str, list[Row]] = {}
-    start = 0
     for name, count in counts.items():
-        chosen, start = problems[start : start + count], start + count
+        chosen, problems = problems[:count], problems[count:]
         if name == "reasoning_test":
-            sets[name] = [reasoning_row(name, p, mode) for p in chosen for mode in ("think", "no_think")]
+            sets[name] = [reasoning_row(name, problem, mode) for problem in chosen for mode in ("think", "no_think")]
         else:
             share = config.midtrain_think_share if name == "reasoning_midtrain" else config.train_think_share
-            sets[name] = [reasoning_row(name, p, _mode(seed, p, share)) for p in chosen]
+            sets[name] = [reasoning_row(name, problem, _mode(seed, problem, share)) for problem in chosen]
     return sets
 
 
 def _mode(seed: int, problem: Problem, share: float) -> Mode:
-    return "think" if fraction(seed, "mode", problem.key) < share else "no_think"
+    return "think" if fraction(seed, "mode", problem.language, problem.question) < share else "no_think"
 
 
-def _problems(config: ReasoningConfig, languages: tuple[str, ...], seed: int, wanted: int) -> Iterator[Problem]:
-    """Yield ``wanted`` different problems, slot logic in every language in turn."""
-    logic = round(wanted * config.slot_logic_share)
+def _slot_logic(config: ReasoningConfig, languages: tuple[str, ...], seed: int, wanted: int) -> Iterator[Problem]:
+    """Yield ``wanted`` different problems in the languages in turn, each replayed by the independent check."""
+    chosen: tuple[str, ...] = config.slot_logic_languages
+    spoken = [language for language in languages if language in chosen] or list(languages[:1])
+    most = slot_logic.capacity(config.steps, config.options) * len(spoken)
+    if wanted > most // 2:
+        raise ConfigError(
+            f"reasoning: {wanted} slot logic problems asked for, at most {most // 2} fit into reasoning.steps "
+            f"{list(config.steps)} with {config.options} options; raise either or lower the counts"
+        )
     seen: set[str] = set()
     number = 0
-    while len(seen) < logic:
-        language = languages[number % len(languages)]
+    while len(seen) < wanted:
+        language = spoken[number % len(spoken)]
         rng = keyed_random(seed, "slot_logic", number)
         problem = slot_logic.make_problem(language, rng, rng.randint(*config.steps), config.options)
         if slot_logic.replay(problem) != problem.answer:
-            raise DataError(f"slot logic: the replay of {problem.question!r} does not end in {problem.answer!r}")
+            raise DataError(f"slot logic: {problem.question!r} does not end in {problem.answer!r}")
         number += 1
-        if number > 20 * logic + 1000:
-            raise DataError(
-                f"slot logic: fewer than {logic} different problems; raise reasoning.steps or reasoning.options"
-            )
-        if problem.key not in seen:
-            seen.add(problem.key)
+        if problem.question not in seen:
+            seen.add(problem.question)
             yield problem
-    for problem in arithmetic.make_problems(2 * (wanted - logic), seed):
-        if len(seen) < wanted and problem.key not in seen:
-            seen.add(problem.key)
+
+
+def _arithmetic(seed: int, wanted: int) -> Iterator[Problem]:
+    """Yield up to ``wanted`` different problems; small sums repeat, so more are drawn."""
+    seen: set[str] = set()
+    for problem in arithmetic.make_problems(2 * wanted, seed):
+        if len(seen) < wanted and problem.question not in seen:
+            seen.add(problem.question)
             yield problem
 
 
@@ -69,13 +79,13 @@ def reasoning_row(set_name: str, problem: Problem, mode: Mode) -> Row:
     answer: Row = {"role": "assistant", "content": problem.answer}
     if mode == "think":
         answer["reasoning_content"] = problem.derivation
-    group = digest_bytes(problem.key.encode())[:12]
+    group = digest_bytes(f"{problem.language} {problem.question}".encode())[:12]
     return {
         "id": f"{set_name}/{problem.kind}/{group}/{mode}",
         "messages": [{"role": "user", "content": problem.question}, answer],
         "mode": mode,
         "language": problem.language,
-        "source": "reasoning-gym" if problem.kind != "slot_logic" else "smolforge",
+        "source": "smolforge" if problem.kind == "slot_logic" else "reasoning-gym",
         "group": group,
-        "meta": {"kind": problem.kind, "steps": problem.derivation.count("\n")},
+        "meta": {"kind": problem.kind, "steps": problem.steps},
     }

@@ -1,7 +1,7 @@
-"""Slot logic: who is where after a few swaps and moves, told over rooms. One step is easy; all of them at once are not.
+"""Slot logic: where the robot is after several rooms were swapped. One step is easy; all of them at once are not.
 
-Input: a language and a generator. Output: ``Problem`` with the question, a derivation that restates only what the question
-needs, and the answer. ``replay`` is the independent check: it reads the text back and simulates every step.
+Input: a language and a generator. Output: ``Problem`` with the question, a derivation of one line per swap, and the
+answer. ``replay`` is the independent check: it reads the text back, keeps the whole house and simulates every step.
 """
 
 from __future__ import annotations
@@ -9,121 +9,88 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from itertools import combinations
 
 from smolforge.errors import DataError
-
-DEVICES = "ABCDE"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A question with one answer. ``kind`` names the generator, ``key`` the question in a form no wording changes."""
+    """A question with one answer. ``kind`` names the generator, ``steps`` the lines a derivation needs."""
 
     kind: str
     language: str
     question: str
     derivation: str
     answer: str
-    key: str
+    steps: int
 
 
 @dataclass(frozen=True)
 class Wording:
-    """How a language says it: the three commands and the question."""
+    """How a language says it: where the robot starts, what the numbered pairs are, and the question."""
 
     start: str
     swap: str
-    rotate: str
     ask: str
     rooms: tuple[str, ...]
 
 
 WORDINGS: dict[str, Wording] = {
-    "en": Wording(
-        "{} in {}", "swap {} and {}", "rotate {}", "where is {}?", ("kitchen", "hall", "garage", "office", "attic")
-    ),
-    "fr": Wording(
-        "{} dans {}",
-        "échange {} et {}",
-        "tourne {}",
-        "où est {} ?",
-        ("cuisine", "salon", "garage", "bureau", "grenier"),
-    ),
-    "es": Wording(
-        "{} en {}", "cambia {} y {}", "rota {}", "¿dónde está {}?", ("cocina", "salón", "garaje", "oficina", "ático")
-    ),
-    "de": Wording(
-        "{} in {}", "tausche {} und {}", "drehe {}", "wo ist {}?", ("Küche", "Flur", "Garage", "Büro", "Keller")
-    ),
-    "it": Wording(
-        "{} in {}", "scambia {} e {}", "ruota {}", "dove è {}?", ("cucina", "salotto", "garage", "ufficio", "cantina")
-    ),
-    "pt": Wording(
-        "{} em {}", "troca {} e {}", "roda {}", "onde está {}?", ("cozinha", "sala", "garagem", "escritório", "cave")
-    ),
-    "ru": Wording("{} в {}", "поменяй {} и {}", "поверни {}", "где {}?", ("кухня", "зал", "гараж", "офис", "подвал")),
-    "ar": Wording("{} في {}", "بدل {} و {}", "دور {}", "أين {}؟", ("مطبخ", "صالة", "مرآب", "مكتب", "قبو")),
-    "zh": Wording("{}在{}", "交换{}和{}", "轮换{}", "{}在哪里？", ("厨房", "客厅", "车库", "书房", "阁楼")),
+    "en": Wording("robot in {}", "swap", "where?", ("kitchen", "hall", "garage", "office", "attic")),
+    "fr": Wording("robot dans {}", "échange", "où ?", ("cuisine", "salon", "garage", "bureau", "grenier")),
+    "es": Wording("robot en {}", "cambia", "¿dónde?", ("cocina", "salón", "garaje", "oficina", "ático")),
+    "de": Wording("Roboter in {}", "tausche", "wo?", ("Küche", "Flur", "Garage", "Büro", "Keller")),
+    "it": Wording("robot in {}", "scambia", "dove?", ("cucina", "salotto", "garage", "ufficio", "cantina")),
+    "pt": Wording("robô em {}", "troca", "onde?", ("cozinha", "sala", "garagem", "escritório", "cave")),
+    "ru": Wording("робот: {}", "поменяй", "где?", ("кухня", "зал", "гараж", "офис", "подвал")),
+    "ar": Wording("الروبوت في {}", "بدل", "أين؟", ("مطبخ", "صالة", "مرآب", "مكتب", "قبو")),
+    "zh": Wording("机器人在 {}", "交换", "哪里？", ("厨房", "客厅", "车库", "书房", "阁楼")),
 }
 
 
 def make_problem(language: str, rng: random.Random, steps: int, options: int) -> Problem:
-    """Return a problem with ``options`` rooms, one device in each, and ``steps`` commands over the rooms.
+    """Return a problem with ``options`` rooms and ``steps`` swaps.
 
-    ``swap X and Y`` exchanges what stands in two rooms. The asked device is traced: a line per step, ``X`` where the device
-    was and is, ``X Y`` where the step carried it. At least half of the steps move it, so that guessing its start fails.
+    Every pair of rooms is equally likely in every step. So, whatever the last swaps are, each room remains an equally
+    likely answer as long as the steps before are not known: there is no shortcut, and a guess is right once in
+    ``options``. A derivation line repeats its number and its pair, then says where the robot is now.
     """
     say = WORDINGS[language]
-    rooms = list(say.rooms[:options])
-    rng.shuffle(rooms)
-    device = rng.randrange(options)
-    where = rooms[device]
-    sentences = [say.start.format(DEVICES[i], room) for i, room in enumerate(rooms)]
-    lines = [where]
-    for number in range(steps):
-        others = [room for room in rooms if room != where]
-        if rng.random() < 0.65 or (number == steps - 1 and len(set(lines)) == 1):
-            target = rng.choice(others)
-            pair = [where, target]
-            where = target
-        else:
-            pair = rng.sample(others, 2)
-        rng.shuffle(pair)
-        sentences.append(say.swap.format(*pair))
-        lines.append(where)
-    joint = "；" if language == "zh" else "; "
-    question = joint.join([*sentences, say.ask.format(DEVICES[device])])
-    return Problem("slot_logic", language, question, "\n".join(lines), where, f"{language} {question}")
+    rooms = say.rooms[:options]
+    where = rng.choice(rooms)
+    question = [say.start.format(where), say.swap]
+    lines = []
+    for number in range(1, steps + 1):
+        first, second = rng.sample(rooms, 2)
+        where = second if where == first else first if where == second else where
+        question.append(f"{number} {first} {second}")
+        lines.append(f"{number} {first} {second}: {where}")
+    text = f"{question[0]}; {question[1]} {', '.join(question[2:])}; {say.ask}"
+    return Problem("slot_logic", language, text, "\n".join(lines), where, steps)
 
 
 def replay(problem: Problem) -> str:
-    """Simulate the commands from the text alone and return the answer; DataError where the text or the derivation is wrong.
-
-    Reads the sentences with its own patterns, keeps the whole board, and compares every line of the derivation.
-    """
+    """Simulate the swaps from the text alone and return the answer; DataError where text or derivation is wrong."""
     say = WORDINGS[problem.language]
-    board: dict[str, str] = {}
-    asked = _match(say.ask, re.split(r"[;；] ?", problem.question)[-1])
-    if asked is None:
-        raise DataError(f"slot logic: no question in {problem.question!r}")
-    trace: list[str] = []
-    for sentence in re.split(r"[;；] ?", problem.question)[:-1]:
-        if placed := _match(say.start, sentence):
-            board[placed[0]] = placed[1]
-            continue
-        swapped = _match(say.swap, sentence)
-        if swapped is None or not set(swapped) <= set(board.values()):
-            raise DataError(f"slot logic: cannot read {sentence!r}")
-        trace = trace or [board[asked[0]]]
-        first, second = swapped
-        board = {name: second if room == first else first if room == second else room for name, room in board.items()}
-        trace.append(board[asked[0]])
-    if problem.derivation.split("\n") != trace:
-        raise DataError(f"slot logic: the derivation of {problem.question!r} should be {trace}")
-    return trace[-1]
+    start, swaps, ask = problem.question.split("; ")
+    found = re.fullmatch(re.escape(say.start).replace(r"\{\}", "(.+)"), start)
+    if found is None or ask != say.ask or not swaps.startswith(f"{say.swap} "):
+        raise DataError(f"slot logic: cannot read {problem.question!r}")
+    house = {room: room == found.group(1) for room in say.rooms}
+    pairs = [pair.split() for pair in swaps.removeprefix(f"{say.swap} ").split(", ")]
+    lines = problem.derivation.split("\n")
+    if len(lines) != len(pairs):
+        raise DataError(f"slot logic: {len(lines)} lines derive {len(pairs)} swaps in {problem.question!r}")
+    for expected, ((number, first, second), line) in enumerate(zip(pairs, lines, strict=True), start=1):
+        house[first], house[second] = house[second], house[first]
+        (here,) = (room for room, robot in house.items() if robot)
+        if number != str(expected) or line != f"{number} {first} {second}: {here}":
+            raise DataError(f"slot logic: line {expected} of the derivation of {problem.question!r} is wrong: {line!r}")
+    return here
 
 
-def _match(pattern: str, sentence: str) -> tuple[str, ...] | None:
-    expression = "(.+)".join(re.escape(part) for part in pattern.split("{}"))
-    found = re.fullmatch(expression, sentence)
-    return found.groups() if found else None
+def capacity(steps: tuple[int, int], options: int) -> int:
+    """Return how many different problems a language has: starts times ordered pairs, over all numbers of steps."""
+    pairs = 2 * len(list(combinations(range(options), 2)))
+    return sum(options * pairs**number for number in range(steps[0], steps[1] + 1))

@@ -1,13 +1,17 @@
 """The ``synthesize`` stage: write every set, the tool definitions and the counts.
 
-Input: the configuration and the seed. Output: ``<set>.jsonl``, ``<set>.docs.jsonl``, ``tools.json`` and ``counts.json`` in the
-work folder. Same seed, same bytes.
+Input: the configuration and the seed. Output: ``<set>.jsonl``, ``<set>.docs.jsonl``, ``tools.json`` and ``counts.json``
+in the work folder. Same seed, same bytes.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ from smolforge.corpus.synthesize.commands import SETS, LanguageCommands, SetName
 from smolforge.corpus.synthesize.config import SynthesizeConfig
 from smolforge.corpus.synthesize.conversation import Mode, Row, command_row, spoken, write_jsonl
 from smolforge.corpus.synthesize.copying import copying_documents, document, needle_documents
-from smolforge.corpus.synthesize.hassil_sampler import Draw
+from smolforge.corpus.synthesize.hassil_sampler import Draw, SlotKind
 from smolforge.corpus.synthesize.keyed import fraction
 from smolforge.corpus.synthesize.preferences import preference_rows
 from smolforge.corpus.synthesize.reasoning import build_reasoning
@@ -26,88 +30,108 @@ from smolforge.store import StageContext, StageOutcome, write_json
 
 def run(config: SynthesizeConfig, context: StageContext) -> StageOutcome:
     """Build all sets into ``context.work``; every command row is verified before it is written."""
-    context.progress.start(len(config.languages) + 3, "sets")
-    sets, documents, draws, dropped = _commands(config, context)
-    tools = build_tools(draws)
-    write_json(context.work / "tools.json", tools)
-    checker = Tools(tools)
-    for rows in sets.values():
-        for row in rows:
-            check_row(row, checker)
-    seed, languages = context.seed, config.languages
-    sets["preferences"] = _shuffled(documents.pop("preferences"), seed)
-    sets.update(build_reasoning(config.reasoning, languages, seed))
-    context.progress.update(len(languages) + 1)
-    share = config.commands.held_out_values
-    documents["copying"] = copying_documents(config.copying, languages, share, seed)
-    documents["needle_test"] = needle_documents(config.copying, languages, share, seed)
-    counts: dict[str, Any] = {name: _write(context.work, f"{name}.jsonl", rows) for name, rows in sets.items()}
-    counts.update(
-        {f"{name}.docs": _write(context.work, f"{name}.docs.jsonl", rows) for name, rows in documents.items()}
-    )
-    counts["dropped"] = dropped
-    write_json(context.work / "counts.json", counts)
-    context.progress.update(len(languages) + 3)
+    with _no_garbage_collection():
+        built = _Commands(config, context.seed)
+        context.progress.start(len(config.languages) + 2, "parts")
+        for number, language in enumerate(config.languages):
+            built.add(build_language(language, config.commands, context.seed))
+            context.progress.update(number + 1, language=language)
+        tools = build_tools(built.kinds, built.combinations)
+        _verify(built.sets, Tools(tools))
+        sets = {**built.sets, **build_reasoning(config.reasoning, config.languages, context.seed)}
+        context.progress.update(len(config.languages) + 1, language="reasoning")
+        sets["preferences"] = built.preferences
+        for name in ("commands_train", "preferences"):
+            sets[name] = sorted(sets[name], key=lambda row: fraction(context.seed, row["id"]))
+        share = config.commands.held_out_values
+        documents = {
+            "commands": built.documents,
+            "copying": copying_documents(config.copying, config.languages, share, context.seed),
+            "needle_test": needle_documents(config.copying, config.languages, share, context.seed),
+        }
+        counts: dict[str, Any] = {name: _write(context.work, f"{name}.jsonl", rows) for name, rows in sets.items()}
+        for name, rows in documents.items():
+            counts[f"{name}.docs"] = _write(context.work, f"{name}.docs.jsonl", rows)
+        counts.update(dropped=built.dropped, templates=built.templates)
+        write_json(context.work / "tools.json", tools)
+        write_json(context.work / "counts.json", counts)
+        context.progress.update(len(config.languages) + 2, language="files")
     return StageOutcome(counts=counts)
 
 
-def _commands(
-    config: SynthesizeConfig, context: StageContext
-) -> tuple[dict[str, list[Row]], dict[str, list[Row]], list[Draw], dict[str, dict[str, int]]]:
-    """Return command rows by set, documents by set, all draws, and what fell out per language."""
-    sets: dict[str, list[Row]] = {f"commands_{name}": [] for name in SETS}
-    documents: dict[str, list[Row]] = {"commands": [], "preferences": []}
-    draws: list[Draw] = []
-    dropped: dict[str, dict[str, int]] = {}
-    for number, language in enumerate(config.languages):
-        built = build_language(language, config.commands, context.seed)
-        dropped[language] = dict(sorted(built.dropped.items()))
-        for name in SETS:
-            spoken_draws = [spoken(c, config.commands.capitalize_share, context.seed) for c in built.sets[name]]
-            draws += spoken_draws
-            styles = [command.style for command in built.sets[name]]
-            sets[f"commands_{name}"] += _command_rows(config, context.seed, language, name, spoken_draws, styles)
-            if name == "train":
-                documents["commands"] += _command_documents(language, spoken_draws, config.commands.documents)
-                count = config.preferences // len(config.languages)
-                documents["preferences"] += preference_rows(language, spoken_draws, count, context.seed, config.system)
-        context.progress.update(number + 1, language=language)
-    sets["commands_train"] = _shuffled(sets["commands_train"], context.seed)
-    return sets, documents, draws, dropped
+@dataclass
+class _Commands:
+    """Gathers what the languages give, row by row."""
+
+    config: SynthesizeConfig
+    seed: int
+    sets: dict[str, list[Row]] = field(default_factory=lambda: {f"commands_{name}": [] for name in SETS})
+    documents: list[Row] = field(default_factory=list)
+    preferences: list[Row] = field(default_factory=list)
+    kinds: dict[str, set[SlotKind]] = field(default_factory=dict)
+    combinations: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
+    dropped: dict[str, dict[str, int]] = field(default_factory=dict)
+    templates: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, built: LanguageCommands) -> None:
+        """Turn one language's commands into rows, documents and preference pairs."""
+        language, config = built.language, self.config
+        for intent, kinds in built.kinds.items():
+            self.kinds.setdefault(intent, set()).update(kinds)
+        for intent, names in built.combinations.items():
+            self.combinations.setdefault(intent, set()).update(names)
+        self.dropped[language] = dict(sorted(built.dropped.items()))
+        self.templates[language] = dict(built.templates)
+        draws: dict[SetName, list[Draw]] = {}
+        for name, commands in built.sets.items():
+            draws[name] = [spoken(command.draw, config.commands, self.seed) for command in commands]
+            rows = self.sets[f"commands_{name}"]
+            for draw, command in zip(draws[name], commands, strict=True):
+                mode = self._mode(name, language, draw.text)
+                rows.append(command_row(f"commands_{name}", language, draw, command.style, mode, config.system))
+        self.documents += _documents(language, draws["train"][: config.commands.documents])
+        pairs = config.preferences // len(config.languages)
+        self.preferences += preference_rows(language, draws["train"], pairs, self.seed, config.system)
+
+    def _mode(self, name: SetName, language: str, text: str) -> Mode:
+        commands = self.config.commands
+        share = commands.think_share if name == "train" else commands.held_out_think_share
+        return "think" if fraction(self.seed, "mode", language, text) < share else "no_think"
 
 
-def _command_rows(
-    config: SynthesizeConfig, seed: int, language: str, name: SetName, draws: list[Draw], styles: list[Any]
-) -> list[Row]:
-    share = config.commands.think_share if name == "train" else config.commands.held_out_think_share
-    rows = []
-    for draw, style in zip(draws, styles, strict=True):
-        mode: Mode = "think" if fraction(seed, "mode", language, draw.text) < share else "no_think"
-        rows.append(command_row(f"commands_{name}", language, draw, style, mode, config.system))
-    return rows
-
-
-def _command_documents(language: str, draws: list[Draw], count: int) -> list[Row]:
-    """Write commands and calls as plain text, one pair a document."""
-    rows = []
-    for number, draw in enumerate(draws[:count]):
+def _documents(language: str, draws: list[Draw]) -> Iterator[Row]:
+    """Yield commands and calls as plain text, one pair a document."""
+    for number, draw in enumerate(draws):
         call = json.dumps({"name": draw.intent, "arguments": draw.arguments}, ensure_ascii=False)
-        meta: dict[str, object] = {"intent": draw.intent}
-        rows.append(document(f"commands/{language}/{number}", f"{draw.text}\n{call}", "commands", language, meta))
-    return rows
+        yield document(
+            f"commands/{language}/{number}", f"{draw.text}\n{call}", "commands", language, {"intent": draw.intent}
+        )
 
 
-def _shuffled(rows: list[Row], seed: int) -> list[Row]:
-    return sorted(rows, key=lambda row: fraction(seed, row["id"]))
+def _verify(sets: dict[str, list[Row]], tools: Tools) -> None:
+    for rows in sets.values():
+        for row in rows:
+            check_row(row, tools)
 
 
 def _write(folder: Path, name: str, rows: list[Row]) -> dict[str, Any]:
     """Write one set and count it by language and, for commands, by intent."""
     counts: dict[str, Any] = {"rows": write_jsonl(folder / name, rows)}
     counts["languages"] = dict(sorted(Counter(row["language"] for row in rows).items()))
-    intents = Counter(
-        row["meta"]["intent"] for row in rows if isinstance(row["meta"], dict) and "intent" in row["meta"]
-    )
-    if intents:
-        counts["intents"] = dict(sorted(intents.items()))
+    metas = [row["meta"] for row in rows if isinstance(row["meta"], dict)]
+    for key in ("intent", "values", "kind", "mistake"):
+        if found := Counter(meta[key] for meta in metas if key in meta):
+            counts[key] = dict(sorted(found.items()))
     return counts
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Millions of small objects that all stay alive make the collector a third of the run, and it finds nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -1,17 +1,16 @@
 """``tools.json``: every intent as a function in OpenAI's format, with what a constrained decoder needs to know.
 
-Input: all command draws. Output: tool definitions. Three kinds of parameter: closed (``enum``), copied (``x-copy``: any span of
-the command) and numbers (``minimum``, ``maximum``); ``x-slot-combinations`` lists the argument names a call may carry.
+Input: the slots of all templates, the argument sets of all draws. Output: tool definitions. A parameter is closed
+(``enum``), copied (``x-copy``: any span of the command) or a number; ``x-slot-combinations`` are the legal calls.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from smolforge.corpus.synthesize.hassil_sampler import ARGUMENT_ORDER, Draw, Scalar
+from smolforge.corpus.synthesize.hassil_sampler import ARGUMENT_ORDER, Scalar, SlotKind
 from smolforge.errors import DataError
 
 INTENT_DESCRIPTIONS = {
@@ -60,45 +59,38 @@ INTENT_DESCRIPTIONS = {
 }
 
 
-@dataclass
-class _Parameter:
-    """What was seen of one slot of one intent."""
+def build_tools(
+    kinds: Mapping[str, Iterable[SlotKind]], combinations: Mapping[str, Iterable[tuple[str, ...]]]
+) -> list[dict[str, Any]]:
+    """Return one definition per intent, sorted by name.
 
-    copied: bool = False
-    words: set[str] = field(default_factory=set)
-    numbers: set[float | int] = field(default_factory=set)
-
-    def schema(self) -> dict[str, Any]:
-        kinds: list[dict[str, Any]] = []
-        if self.words:
-            kinds.append({"type": "string", "enum": sorted(self.words)})
-        if self.copied:
-            kinds.append({"type": "string", "x-copy": True})
-        if self.numbers:
-            whole = all(isinstance(number, int) for number in self.numbers)
-            bounds = {"minimum": min(self.numbers), "maximum": max(self.numbers)}
-            kinds.append({"type": "integer" if whole else "number", **bounds})
-        return kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
+    ``kinds`` says what each slot may hold, ``combinations`` which argument names were seen together, both by intent.
+    """
+    tools = []
+    for intent in sorted(combinations):
+        by_slot: dict[str, list[SlotKind]] = defaultdict(list)
+        for kind in kinds[intent]:
+            by_slot[kind.slot].append(kind)
+        seen = set(combinations[intent])
+        used = {slot: _schema(members) for slot, members in by_slot.items() if any(slot in names for names in seen)}
+        tools.append(_tool(intent, used, seen))
+    return tools
 
 
-def build_tools(draws: Iterable[Draw]) -> list[dict[str, Any]]:
-    """Return one definition per intent, sorted by name, that admits every draw."""
-    parameters: dict[str, dict[str, _Parameter]] = defaultdict(lambda: defaultdict(_Parameter))
-    combinations: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-    for draw in draws:
-        combinations[draw.intent].add(tuple(draw.arguments))
-        for slot, value in draw.arguments.items():
-            seen = parameters[draw.intent][slot]
-            if slot in draw.free:
-                seen.copied = True
-            elif isinstance(value, str):
-                seen.words.add(value)
-            else:
-                seen.numbers.add(value)
-    return [_tool(intent, parameters[intent], combinations[intent]) for intent in sorted(combinations)]
+def _schema(kinds: list[SlotKind]) -> dict[str, Any]:
+    choices: list[dict[str, Any]] = []
+    if words := sorted(frozenset[str]().union(*(kind.words for kind in kinds))):
+        choices.append({"type": "string", "enum": words})
+    if any(kind.copied for kind in kinds):
+        choices.append({"type": "string", "x-copy": True})
+    ends = [end for kind in kinds for end in (kind.least, kind.most) if end is not None]
+    if ends:
+        whole = all(isinstance(end, int) for end in ends)
+        choices.append({"type": "integer" if whole else "number", "minimum": min(ends), "maximum": max(ends)})
+    return choices[0] if len(choices) == 1 else {"anyOf": choices}
 
 
-def _tool(intent: str, parameters: dict[str, _Parameter], combinations: set[tuple[str, ...]]) -> dict[str, Any]:
+def _tool(intent: str, parameters: dict[str, dict[str, Any]], combinations: set[tuple[str, ...]]) -> dict[str, Any]:
     order = [slot for slot in ARGUMENT_ORDER if slot in parameters]
     legal = sorted(combinations, key=lambda slots: (len(slots), [ARGUMENT_ORDER.index(slot) for slot in slots]))
     return {
@@ -108,7 +100,7 @@ def _tool(intent: str, parameters: dict[str, _Parameter], combinations: set[tupl
             "description": INTENT_DESCRIPTIONS.get(intent, intent),
             "parameters": {
                 "type": "object",
-                "properties": {slot: parameters[slot].schema() for slot in order},
+                "properties": {slot: parameters[slot] for slot in order},
                 "required": [slot for slot in order if all(slot in slots for slots in combinations)],
                 "additionalProperties": False,
                 "x-slot-combinations": [list(slots) for slots in legal],
@@ -118,7 +110,7 @@ def _tool(intent: str, parameters: dict[str, _Parameter], combinations: set[tupl
 
 
 class Tools:
-    """The definitions of ``tools.json`` with the question every consumer has: may this call be made for this command?"""
+    """The definitions of ``tools.json`` and the question every consumer has: may this call answer this command?"""
 
     def __init__(self, definitions: list[dict[str, Any]]) -> None:
         self.functions = {tool["function"]["name"]: tool["function"]["parameters"] for tool in definitions}

@@ -16,7 +16,7 @@ _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 
 
 def call_from(derivation: str, tools: Tools) -> tuple[str, dict[str, Scalar]]:
-    """Return (intent, arguments) that a derivation states. Whether digits mean a number is the tool definition's to say."""
+    """Return (intent, arguments) that a derivation states; the tool definition says whether digits are a number."""
     intent, *lines = derivation.split("\n")
     if intent not in tools.functions:
         raise DataError(f"the derivation starts with {intent!r}, which is no tool")
