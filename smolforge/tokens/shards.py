@@ -54,6 +54,7 @@ class ShardWriter:
         self._supervised: IO[bytes] = (self._part / SUPERVISED).open("wb")
         self._ends: list[int] = []
         self._supervised_tokens, self._bytes = 0, 0
+        self.header: ShardHeader  # set by close
 
     def add(self, ids: Sequence[int] | NDArray[Any], mask: Sequence[int] | NDArray[Any] | None = None, *,
             text_bytes: int = 0) -> None:  # fmt: skip
@@ -90,6 +91,7 @@ class ShardWriter:
         shutil.rmtree(self.folder, ignore_errors=True)
         self._part.rename(self.folder)
         fsync_path(self.folder.parent)
+        self.header = header
         return header
 
     def abort(self) -> None:

@@ -215,6 +215,12 @@ class ChatCodec:
         """Return the ids up to where the model begins to answer; ``options`` as for ``render``."""
         return self._encode([self._cut(messages, mode=mode, tools=tools, add_generation_prompt=True, **options)])[0].ids
 
+    def answers(self, messages: Sequence[Message]) -> list[list[int]]:
+        """Return the ids of each assistant message as a model would write it after a prompt, with ``<|im_end|>``."""
+        ask = {"role": "user", "content": ""}
+        rows = [self._cut([ask, message], mode="think") for message in messages]
+        return [encoded.ids for encoded in self._encode([[p for p in row if p[2]] for row in rows])]
+
     def encode_text(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode documents as plain text, without an end token."""
         return [encoding.ids for encoding in self._batch(texts)]

@@ -1,0 +1,198 @@
+"""Tokenizer training: text samples become a byte-level BPE that Hugging Face and llama.cpp load alike.
+
+Input is texts by language, rendered conversations and scaffold strings; output is a ``tokenizers.Tokenizer``. Merges
+are learned in finer pieces than the split rule used afterwards: the rule is a standard one and copied words stay equal.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from smolforge.errors import ConfigError
+from smolforge.tokens.config import PreTokenizer, TokenizerConfig
+from smolforge.tokens.special import SPECIAL_TOKENS
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+_LINES = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
+# the split rules that llama.cpp knows by these names (src/llama-vocab.cpp), expression by expression
+SPLITS: dict[PreTokenizer, tuple[str, ...]] = {
+    "llama-bpe": (_CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*" + _LINES,),
+    "qwen2": (_CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*" + _LINES,),
+    "qwen35": (_CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" + _LINES,),
+    "smollm": (r"\p{N}", _GPT2),
+    "gpt-2": (_GPT2,),
+}
+# under these names a runtime takes a whole piece from the vocabulary before it tries merges
+WHOLE_PIECES: tuple[PreTokenizer, ...] = ("llama-bpe",)
+TEMPLATE_SCAFFOLD = (
+    "system\n## Metadata\n\nReasoning Mode: ", "/think", "/no_think", "user\n", "assistant\n",
+    '\n{"name": "', '", "arguments": {', '", ', '"}}\n', "}}\n",
+)  # fmt: skip
+
+
+def byte_alphabet() -> list[str]:
+    """The printable character that stands for each byte 0…255 in a byte-level vocabulary (the GPT-2 table)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = (chr(256 + i) for i in range(256))
+    return [chr(byte) if byte in printable else next(others) for byte in range(256)]
+
+
+_ALPHABET = byte_alphabet()
+
+
+def to_byte_level(text: str) -> str:
+    """Spell ``text`` as a byte-level vocabulary does."""
+    return "".join(_ALPHABET[byte] for byte in text.encode())
+
+
+def fine_split(config: TokenizerConfig) -> str:
+    """The expression that keeps apart what merges must not join."""
+    letters = r"[\p{L}\p{M}]+"
+    parts = [r"\p{Han}" if config.han == "characters" else r"\p{Han}+"]
+    space = "" if config.spaces == "apart" else " ?"
+    parts += [rf"(?<![\p{{L}}\p{{M}}]){re.escape(prefix)}(?=\p{{L}}{{2}})" for prefix in config.prefixes if not space]
+    parts += [rf"{space}{letters}", r"\p{N}" if config.digits == "single" else r"\p{N}{1,3}"]
+    return "|".join([*parts, rf"{space}[^\s\p{{L}}\p{{M}}\p{{N}}]+", r"[\r\n]+", r"[^\S\r\n]+"])
+
+
+def tool_scaffold(tools: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names and JSON pieces of calls to ``tools`` (the ``tools.json`` shape), sorted."""
+    pieces: set[str] = set()
+    for tool in tools:
+        function = tool.get("function", tool)
+        pieces.add(function["name"])
+        for name, schema in function.get("parameters", {}).get("properties", {}).items():
+            kind = schema.get("type", "string")
+            pieces.add(json.dumps(name, ensure_ascii=False) + {"string": ': "', "array": ': ["'}.get(kind, ": "))
+    return sorted(pieces)
+
+
+def train_tokenizer(
+    texts: Mapping[str, Sequence[str]],
+    chats: Sequence[str],
+    config: TokenizerConfig,
+    *,
+    tools: Iterable[Mapping[str, Any]] = (),
+    copied: Collection[str] = (),
+    aligned: Mapping[str, Sequence[str]] | None = None,
+) -> Tokenizer:
+    """Train on ``texts`` by language and on rendered ``chats``; deterministic.
+
+    ``copied``: first words of values that answers copy, which never get a token with a space. ``aligned``: the same
+    sentences by language, for ``balance: parity``. ConfigError when the vocabulary cannot hold the scaffold.
+    """
+    scaffold = list(dict.fromkeys([*config.scaffold, *TEMPLATE_SCAFFOLD]))
+    if config.scaffold_from_tools:
+        scaffold = list(dict.fromkeys([*scaffold, *tool_scaffold(tools)]))
+    fixed = len(SPECIAL_TOKENS) + len(_ALPHABET) + len(scaffold)
+    if config.vocab_size < fixed + 64:
+        raise ConfigError(
+            f"vocab_size {config.vocab_size}: {fixed} ids are taken by bytes, special tokens and scaffold"
+        )
+    cut = re.compile("|".join(map(re.escape, sorted([*SPECIAL_TOKENS, *scaffold], key=len, reverse=True))))
+    samples = {name: list(rows) for name, rows in texts.items()}
+    samples["chats"] = [piece for chat in chats for piece in cut.split(chat) if piece]
+    merges = _learn_merges(samples, config, aligned)
+    words = _space_words(samples, copied) if config.spaces == "apart" else []
+    return _assemble(merges, words, scaffold, config)
+
+
+def _split_sequence(expressions: Sequence[str]) -> Any:
+    from tokenizers import Regex, pre_tokenizers
+
+    splits = [pre_tokenizers.Split(Regex(expression), "isolated") for expression in expressions]
+    return pre_tokenizers.Sequence([*splits, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def _learn_merges(
+    samples: Mapping[str, Sequence[str]], config: TokenizerConfig, aligned: Mapping[str, Sequence[str]] | None
+) -> list[tuple[str, str]]:
+    """Learn as many merges as the vocabulary could hold; ``_assemble`` takes the first ones."""
+    from tokenizers import Tokenizer, models, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = _split_sequence([*SPLITS[config.pre_tokenizer], fine_split(config)])
+    if config.balance == "parity":
+        if not hasattr(trainers, "ParityBpeTrainer"):
+            raise ConfigError("balance: parity needs tokenizers 0.23.3 or newer")
+        if not aligned:
+            raise ConfigError("balance: parity needs aligned sentences, and the corpus has none")
+        names = [name for name in samples if name in aligned]
+        others = [
+            name for name in samples if name not in aligned
+        ]  # no parallel text: they ride with the first language
+        trained = [
+            [*samples[name], *(text for o in others if i == 0 for text in samples[o])] for i, name in enumerate(names)
+        ]
+        parity = trainers.ParityBpeTrainer(num_merges=config.vocab_size, show_progress=False)
+        parity.train_from_iterator(tokenizer, trained, dev_iterators=[aligned[name] for name in names])
+    else:
+        trainer = trainers.BpeTrainer(
+            vocab_size=config.vocab_size, min_frequency=2, show_progress=False, initial_alphabet=_ALPHABET,
+            max_token_length=config.max_token_length,
+        )  # fmt: skip
+        tokenizer.train_from_iterator((text for rows in samples.values() for text in rows), trainer)
+    merges = json.loads(tokenizer.to_str())["model"]["merges"]
+    return [(left, right) for left, right in merges if len(left + right) <= config.max_token_length]
+
+
+def _space_words(samples: Mapping[str, Sequence[str]], copied: Collection[str]) -> list[str]:
+    """Words by how often they follow a space, without those that answers copy."""
+    counts: Counter[str] = Counter()
+    for rows in samples.values():
+        for text in rows:
+            counts.update(re.findall(r" ([^\W\d_]+)", text))
+    taken = set(copied)
+    return [w for w, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if n > 1 and w not in taken]
+
+
+def _assemble(
+    merges: Sequence[tuple[str, str]], words: Sequence[str], scaffold: Sequence[str], config: TokenizerConfig
+) -> Tokenizer:
+    """Fill the vocabulary: special tokens, bytes, merges, words with their space, scaffold; exactly ``vocab_size`` ids
+    where the samples hold enough to learn."""
+    from tokenizers import AddedToken, Tokenizer
+
+    whole = config.pre_tokenizer in WHOLE_PIECES
+    base = [*SPECIAL_TOKENS, *_ALPHABET]
+    used = min(len(merges), config.vocab_size - len(base) - len(scaffold) - config.space_words * bool(words))
+    while True:
+        kept = merges[:used]
+        tokens = list(dict.fromkeys([*base, *(left + right for left, right in kept)]))
+        known = set(tokens)
+        spaced = [w for w in map(to_byte_level, words) if w in known and _ALPHABET[32] + w not in known]
+        spaced = spaced[: config.space_words]
+        strings = [piece for piece in scaffold if piece not in known]
+        missing = config.vocab_size - len(tokens) - len(spaced) - len(strings)
+        if missing <= 0 or used == len(merges):
+            break
+        used = min(len(merges), used + missing)
+    tokens += [_ALPHABET[32] + word for word in spaced]
+    kept = [*kept, *([] if whole else [(_ALPHABET[32], word) for word in spaced])]
+    tokenizer = Tokenizer.from_str(json.dumps(_model_json(tokens, kept, whole)))
+    tokenizer.pre_tokenizer = _split_sequence(SPLITS[config.pre_tokenizer])
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS])
+    tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in strings])
+    return tokenizer
+
+
+def _model_json(tokens: Sequence[str], merges: Sequence[tuple[str, str]], whole: bool) -> dict[str, Any]:
+    """The smallest ``tokenizer.json``: a BPE model and the byte-level decoder."""
+    model = {
+        "type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": None,
+        "end_of_word_suffix": None, "fuse_unk": False, "byte_fallback": False, "ignore_merges": whole,
+        "vocab": {token: i for i, token in enumerate(tokens)}, "merges": [list(pair) for pair in merges],
+    }  # fmt: skip
+    decoder = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True}
+    return {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+        "pre_tokenizer": None, "post_processor": None, "decoder": decoder, "model": model,
+    }  # fmt: skip
