@@ -7,7 +7,6 @@ Shapes: B rows, N query heads, K key-value heads, T queries, S keys, H head_dim.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -92,14 +91,15 @@ def _attend_one(queries_BN1H: Tensor, keys_BKSH: Tensor, values_BKSH: Tensor, ma
 
 
 @cache
-def _flex(compiled: bool) -> Callable[..., Any]:
+def _flex(compiled: bool) -> Any:
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=False) if compiled else flex_attention
+    attention: Any = flex_attention
+    return torch.compile(attention, dynamic=False) if compiled else attention
 
 
 def choose_backend(device: torch.device | str, requested: str = "auto") -> Backend:
-    """Return the attention to use on ``device``: flex where a tiny compiled kernel runs forward and backward, else SDPA.
+    """Return the attention for ``device``: flex where a tiny compiled kernel runs forward and backward, else SDPA.
 
     ``requested``: "auto", "sdpa" or "flex"; ConfigError for anything else, or for "flex" where no kernel runs at all.
     """
@@ -126,7 +126,7 @@ def _probe_flex(device: torch.device) -> str | None:
         document_BT = torch.zeros(1, 128, dtype=torch.int32, device=device)
         queries = torch.randn(1, 2, 128, 64, device=device, dtype=torch.bfloat16, requires_grad=True)
         state = PassState(torch.empty(0), flex_document_mask(document_BT), "flex")
-        attend(queries, queries[:, :1], queries[:, :1], state).sum().backward()
+        torch.autograd.grad(attend(queries, queries[:, :1], queries[:, :1], state).sum(), queries)
     except Exception as error:  # any failure of the compiler means the same: use the other path
         return (str(error).splitlines() or [type(error).__name__])[0][:200]
     return None

@@ -1,7 +1,7 @@
-"""Hugging Face model folders: ``config.json``, ``model.safetensors`` (or shards with an index), ``generation_config.json``.
+"""Hugging Face model folders: ``config.json``, ``model.safetensors`` (or shards and an index), generation config.
 
 Input: a decoder, or a folder. Output: a folder, or a decoder. The fused QKV and gate-up matrices are split into the
-names that transformers uses, and fused again. safetensors only; every missing, unexpected or mis-shaped tensor is named.
+names that transformers uses, and fused again. safetensors only; a missing, unexpected or mis-shaped tensor is named.
 """
 
 from __future__ import annotations
@@ -48,11 +48,11 @@ def hf_parts(config: ModelConfig) -> dict[str, list[tuple[str, int]]]:
 
 
 def hf_tensors(decoder: Decoder, dtype: torch.dtype | None = None) -> dict[str, Tensor]:
-    """Return the weights under Hugging Face names, contiguous, on the CPU; a tied head is left out as transformers does."""
+    """Return the weights under Hugging Face names, contiguous, on the CPU; a tied head is left out, as is usual."""
     parameters = dict(decoder.named_parameters())
     tensors = {}
     for ours, stacked in hf_parts(decoder.config).items():
-        pieces = parameters[ours].detach().split([rows for _, rows in stacked])
+        pieces = torch.split(parameters[ours].detach(), [rows for _, rows in stacked])
         for (name, _), piece in zip(stacked, pieces, strict=True):
             tensors[name] = piece.to("cpu", dtype or piece.dtype).contiguous()
     return tensors
@@ -69,7 +69,7 @@ def load_tensors(decoder: Decoder, tensors: Mapping[str, Tensor], *, where: str 
     _check_names(decoder.config, parts, tensors, where)
     with torch.no_grad():
         for ours, stacked in parts.items():
-            pieces = parameters[ours].split([rows for _, rows in stacked])
+            pieces = torch.split(parameters[ours], [rows for _, rows in stacked])
             for (name, _), piece in zip(stacked, pieces, strict=True):
                 if tuple(tensors[name].shape) != tuple(piece.shape):
                     raise FormatError(
@@ -125,7 +125,7 @@ def load_pretrained(
     rope_scaling: YarnConfig | None = None,
     max_position_embeddings: int | None = None,
 ) -> Decoder:
-    """Read a model folder. ``rope_scaling`` and ``max_position_embeddings`` replace the stored values (YaRN at inference).
+    """Read a model folder. ``rope_scaling`` and ``max_position_embeddings`` replace what is stored (YaRN).
 
     FormatError or DataError names the file and the tensor or key at fault.
     """

@@ -48,7 +48,7 @@ class YarnConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """A decoder-only transformer of the SmolLM3 or Llama family: pre-norm RMSNorm, GQA, SwiGLU, RoPE in half-split form.
+    """A decoder-only transformer of the SmolLM3 or Llama family: pre-norm RMSNorm, GQA, SwiGLU, half-split RoPE.
 
     ``no_rope_layers`` has one entry a layer and **1 means RoPE is on** (the naming of transformers); left empty it
     follows the architecture: every fourth layer without positions for "smollm3", none for "llama". ``head_dim`` 0 means

@@ -3,7 +3,7 @@
 Input: token ids, the document number of each token, or a cache. Output: final-normed hidden states; ``logits`` turns
 them into scores. QKV and gate-up are fused into one matrix each; ``checkpoint`` splits them for Hugging Face.
 
-Shapes: B rows, T tokens, D hidden_size, N query heads, K key-value heads, H head_dim, F intermediate_size, V vocabulary.
+Shapes: B rows, T tokens, D hidden_size, M = N + 2K fused heads (queries, keys, values), H head_dim, V vocabulary.
 """
 
 from __future__ import annotations
@@ -17,14 +17,8 @@ from smolforge.model.attention import Backend, PassState, attend, cache_mask, ch
 from smolforge.model.attention import flex_document_mask as flex_mask
 from smolforge.model.cache import KVCache
 from smolforge.model.config import ModelConfig
+from smolforge.model.kernels import rms_norm, split_rotate, swiglu
 from smolforge.model.positions import RotaryTable
-
-
-def rotate(heads_BTMH: Tensor, rotary: Tensor) -> Tensor:
-    """Rotate pairs (i, i + H/2) of every head by its position's angle; ``rotary`` broadcasts to (B, T, 1, 2, H/2)."""
-    cos, sin = rotary.select(-2, 0), rotary.select(-2, 1)
-    first, second = heads_BTMH.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 class Norm(nn.Module):
@@ -36,7 +30,7 @@ class Norm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, (x.shape[-1],), self.weight.to(x.dtype), self.eps)
+        return rms_norm(x, self.weight, self.eps)
 
 
 class Attention(nn.Module):
@@ -54,11 +48,7 @@ class Attention(nn.Module):
         config = self.config
         batch, length, _ = x_BTD.shape
         fused_BTMH = self.qkv(x_BTD).view(batch, length, -1, config.head_dim)
-        turned, values = fused_BTMH.split((config.n_heads + config.n_kv_heads, config.n_kv_heads), dim=2)
-        if self.use_rope:
-            turned = rotate(turned, state.rotary.to(turned.dtype))
-        queries, keys = turned.split((config.n_heads, config.n_kv_heads), dim=2)
-        queries, keys, values = (part.transpose(1, 2) for part in (queries, keys, values))
+        queries, keys, values = split_rotate(fused_BTMH, config.n_heads, state.rotary if self.use_rope else None)
         if state.cache is not None and state.positions_BT is not None:
             cached = state.cache.write(self.layer, keys, values, state.positions_BT)
             if state.mask is not None:
@@ -77,8 +67,7 @@ class MLP(nn.Module):
         self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        gate_BTF, up_BTF = self.gate_up(x_BTD).chunk(2, dim=-1)
-        projected: Tensor = self.down(F.silu(gate_BTF) * up_BTF)
+        projected: Tensor = self.down(swiglu(self.gate_up(x_BTD)))
         return projected
 
 
@@ -94,7 +83,8 @@ class Layer(nn.Module):
 
     def forward(self, x_BTD: Tensor, state: PassState) -> Tensor:
         x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), state)
-        return x_BTD + self.mlp(self.mlp_norm(x_BTD))
+        mixed: Tensor = self.mlp(self.mlp_norm(x_BTD))
+        return x_BTD + mixed
 
 
 class Decoder(nn.Module):
@@ -115,7 +105,7 @@ class Decoder(nn.Module):
         self._rotary = RotaryTable(config)
 
     def use_backend(self, requested: str) -> Backend:
-        """Choose attention for the device the weights are on ("auto", "sdpa", "flex"); return the choice with its reason."""
+        """Choose attention for the weights' device ("auto", "sdpa", "flex"); return the choice with its reason."""
         self.backend = choose_backend(self.embed.weight.device, requested)
         return self.backend
 

@@ -70,7 +70,7 @@ class TorchGenerator:
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Continue every prompt; DataError for an empty prompt, a token outside the vocabulary or one that is too long."""
+        """Continue every prompt; DataError for one that is empty, too long, or holds ids outside the vocabulary."""
         for number, request in enumerate(requests):
             self._check(request.prompt, len(request.prompt) + request.max_tokens, f"request {number}")
         rows = [_Row.start(request) for request in requests]
@@ -175,5 +175,5 @@ class TorchGenerator:
         if total > config.max_position_embeddings:
             limit = config.max_position_embeddings
             raise DataError(f"{what}: prompt and answer take {total} positions, the model has {limit}")
-        if not (0 <= min(prompt) and max(prompt) < config.vocab_size):
+        if not (min(prompt) >= 0 and max(prompt) < config.vocab_size):
             raise DataError(f"{what}: token ids must lie in 0 … {config.vocab_size - 1}")

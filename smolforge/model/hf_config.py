@@ -33,7 +33,7 @@ _UNSUPPORTED: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True)
 class TokenIds:
-    """The ids that a model folder tells its readers: begin of text, end(s) of generation, padding. None: there is none."""
+    """The ids a model folder tells its readers: begin of text, end(s) of generation, padding; None: there is none."""
 
     bos: int | None = None
     eos: int | tuple[int, ...] | None = None

@@ -55,7 +55,7 @@ def greedy(scores_BV: Tensor, referee: Referee) -> tuple[list[int], list[bool]]:
 
 
 def sample(scores_V: NDArray[np.float32], sampling: Sampling, stream: np.random.Generator) -> int:
-    """Draw one token: temperature, then top-k, then top-p (the smallest set of at least that mass), one uniform a token."""
+    """Draw one token: temperature, top-k, then top-p (the smallest set of at least that mass); one uniform a token."""
     order = np.argsort(-scores_V, kind="stable")
     if sampling.top_k > 0:
         order = order[: sampling.top_k]

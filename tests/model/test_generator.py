@@ -16,9 +16,7 @@ from smolforge.model.decoder import Decoder
 from smolforge.model.generator import TorchGenerator
 from smolforge.model.initialise import initialise
 
-CONFIG = ModelConfig(
-    128, 48, 96, n_layers=4, n_heads=4, n_kv_heads=2, initializer_range=0.2, tie_word_embeddings=False
-)
+CONFIG = ModelConfig(128, 48, 96, n_layers=4, n_heads=4, n_kv_heads=2, initializer_range=0.2, tie_word_embeddings=False)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +139,7 @@ def test_sampled_frequencies_are_the_probabilities(decoder: Decoder) -> None:
 
 
 def test_score_is_the_summed_log_probability(decoder: Decoder) -> None:
-    left, right = prompts(9, seed=5), [p + [1] for p in prompts(9, seed=6)]
+    left, right = prompts(9, seed=5), [[*p, 1] for p in prompts(9, seed=6)]
     scores = TorchGenerator(decoder, max_rows=4).score(left, right)
     for prompt, continuation, score in zip(left, right, scores, strict=True):
         tokens = torch.tensor([prompt + continuation])
