@@ -75,6 +75,16 @@ def num(value: float | None, digits: int = 3) -> Cell:
     return Cell("–" if value is None else number(value, digits), "number", "" if value is None else repr(value))
 
 
+def count(value: int | float | None) -> Cell:
+    """Return a whole number with its thousands set apart."""
+    return Cell("–" if value is None else f"{value:,.0f}", "number")
+
+
+def fixed(value: float | None, decimals: int) -> Cell:
+    """Return a number with a fixed count of decimals, so that a column of them lines up."""
+    return Cell("–" if value is None else f"{value:.{decimals}f}", "number", "" if value is None else repr(value))
+
+
 def percent(value: float | None, low: float | None = None, high: float | None = None) -> Cell:
     """Return a percentage, with its interval where there is one."""
     if value is None:
@@ -85,14 +95,14 @@ def percent(value: float | None, low: float | None = None, high: float | None = 
     return Cell(text, "number")
 
 
-def size(count: float | None) -> Cell:
+def size(amount: float | None) -> Cell:
     """Return a size in bytes, KB, MB or GB (powers of ten)."""
-    if count is None:
+    if amount is None:
         return Cell("–", "number")
     for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
-        if count >= limit:
-            return Cell(f"{count / limit:.2f} {unit}", "number", f"{count:,.0f} bytes")
-    return Cell(f"{count:.0f} B", "number")
+        if amount >= limit:
+            return Cell(f"{amount / limit:.2f} {unit}", "number", f"{amount:,.0f} bytes")
+    return Cell(f"{amount:.0f} B", "number")
 
 
 def seconds(value: float | None) -> Cell:

@@ -16,6 +16,7 @@ from smolforge.recipe.report.scales import Scale, linear, logarithmic, number
 WIDTH = 860
 SERIES_COLOURS = 8
 MAX_POINTS = 240
+FEW_POINTS = 12  # each of so few points is drawn as a dot
 CHARACTER = 6.6  # mean width of a character at 12 px, for margins
 
 
@@ -43,10 +44,11 @@ class Bar:
 
 @dataclass(frozen=True)
 class Mark:
-    """A vertical line across a line chart: where a stage or a phase begins."""
+    """A vertical line across a line chart: where a stage (``strong``) or a phase of it begins."""
 
     x: float
     label: str
+    strong: bool = False
 
 
 def legend(names: Sequence[tuple[str, int]]) -> str:
@@ -68,12 +70,12 @@ def line_chart(
     lines = [thinned(line) for line in lines if len(line.xs)]
     if not lines:
         return ""
-    left, right, top, bottom = 62, WIDTH - 16, 30 if marks else 12, height - 40
+    left, right, top, bottom = 62, WIDTH - 26, 58 if marks else 12, height - 40
     every_y = [y for line in lines for y in line.ys]
     x = linear([v for line in lines for v in line.xs], left, right, 8)
     y = (logarithmic if log_y else linear)(every_y, bottom, top)
     body = [_grid(x, y, left, right, top, bottom), _axis_titles(x_label, y_label, left, right, top, bottom)]
-    body += [_mark(mark, x, top, bottom, index) for index, mark in enumerate(marks)]
+    body += _marks(marks, x, top, bottom)
     body += [_curve(line, x, y, x_label, y_label) for line in lines]
     names = list(dict.fromkeys((line.name, line.colour) for line in lines))
     head = legend(names) if len(names) > 1 else ""
@@ -165,12 +167,24 @@ def _axis_titles(x_label: str, y_label: str, left: float, right: float, top: flo
     )
 
 
-def _mark(mark: Mark, x: Scale, top: float, bottom: float, index: int) -> str:
-    at, line = x(mark.x), top - (18 if index % 2 else 6)
-    return (
-        f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{line:.1f}" y2="{bottom}"/>'
-        f'<text class="tick" x="{at + 4:.1f}" y="{line + 8:.1f}">{escape(mark.label)}</text>'
-    )
+def _marks(marks: Sequence[Mark], x: Scale, top: float, bottom: float) -> list[str]:
+    """Draw marks with their labels above the plot, each label on the lowest of three rows where it fits."""
+    parts, taken = [], [0.0, 0.0, 0.0]
+    for mark in marks:
+        width = len(mark.label) * CHARACTER + 10
+        at = x(mark.x)
+        end = at + width > WIDTH
+        begin = at - width if end else at
+        row = next((r for r, used in enumerate(taken) if begin >= used), 2)
+        taken[row] = begin + width
+        high = top - 10 - 15 * row
+        strong, anchor = " strong" if mark.strong else "", "end" if end else "start"
+        parts.append(f'<line class="mark{strong}" x1="{at:.1f}" x2="{at:.1f}" y1="{high - 8:.1f}" y2="{bottom}"/>')
+        parts.append(
+            f'<text class="tick{strong}" text-anchor="{anchor}" '
+            f'x="{at + (-4 if end else 4):.1f}" y="{high:.1f}">{escape(mark.label)}</text>'
+        )
+    return parts
 
 
 def _curve(line: Line, x: Scale, y: Scale, x_label: str, y_label: str) -> str:
@@ -183,9 +197,9 @@ def _curve(line: Line, x: Scale, y: Scale, x_label: str, y_label: str) -> str:
         f"{escape(y_label)} {number(line.ys[i], 4)} at {escape(x_label)} {number(line.xs[i])}</title></circle>"
         for i in range(0, len(points), stride)
     ]
-    if len(points) == 1:
-        return f'<circle class="dot {colour}" cx="{points[0][0]:.1f}" cy="{points[0][1]:.1f}" r="3"/>' + "".join(dots)
-    return f'<path class="curve {colour}" d="{path}"/>' + "".join(dots)
+    few = points if len(points) <= FEW_POINTS else []
+    drawn = "".join(f'<circle class="{colour}" cx="{a:.1f}" cy="{b:.1f}" r="3.2"/>' for a, b in few)
+    return f'<path class="curve {colour}" d="{path}"/>{drawn}{"".join(dots)}'
 
 
 def _bar(bar: Bar, x: Scale, y: float, percent: bool) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, num, size
+from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, count, fixed, size
 from smolforge.recipe.report.charts import Bar, bar_chart
 from smolforge.recipe.report.gather import Gathered
 
@@ -23,14 +23,14 @@ def funnel_section(run: Gathered) -> Section:
         return section
     steps = list(dict.fromkeys(row["step"] for row in rows))
     entered, left = _sum(rows, "documents_in"), _sum(rows, "documents_out")
-    first = [Bar("found", entered[steps[0]], colour=0)]
+    first = [Bar("found", entered[steps[0]], colour=0)] if entered[steps[0]] != left[steps[0]] else []
     bars = first + [Bar(f"after {step.replace('_', ' ')}", left[step], colour=0) for step in steps]
     section.add(Chart(bar_chart([("", bars)], x_label="documents"), "Documents that are left after each step."))
     reasons = Counter[str]()
     for row in rows:
         if row["reason"]:
             reasons[f"{row['step'].replace('_', ' ')}: {row['reason']}"] += row["documents_in"]
-    shown = [Bar(reason, count, colour=1) for reason, count in reasons.most_common(REASONS_SHOWN)]
+    shown = [Bar(reason, dropped, colour=1) for reason, dropped in reasons.most_common(REASONS_SHOWN)]
     caption = "Why documents left the stream; held-out documents are kept for evaluation."
     section.add(Chart(bar_chart([("", shown)], x_label="documents"), caption))
     if len(reasons) > REASONS_SHOWN:
@@ -52,7 +52,7 @@ def _languages(rows: list[dict[str, Any]], last: str) -> Table:
         if row["step"] == last and not row["reason"]:
             documents[row["language"]] += row["documents_out"]
             volume[row["language"]] += row["bytes_out"]
-    cells = [[Cell(lang, "code"), num(documents[lang], 6), size(volume[lang])] for lang, _ in volume.most_common()]
+    cells = [[Cell(lang, "code"), count(documents[lang]), size(volume[lang])] for lang, _ in volume.most_common()]
     return Table(["language", "documents kept", "text kept"], cells, "What training text there is, by language.")
 
 
@@ -63,10 +63,10 @@ def sources_section(run: Gathered) -> Section:
     for row in run.file("corpus", "sources.json") or []:
         name, version = Cell(str(row.get("name", "?"))), Cell(str(row.get("version") or "–"))
         licence = Cell(str(row.get("licence") or "unknown"), "text" if row.get("licence") else "bad")
-        rows.append([name, version, licence, num(row.get("documents"), 6), size(row.get("bytes"))])
+        rows.append([name, version, licence, count(row.get("documents")), size(row.get("bytes"))])
     section.add(Table(["source", "version", "licence", "documents", "size"], rows))
     counts = run.artifacts["synthesize"].manifest.counts if "synthesize" in run.artifacts else {}
-    made = [[Cell(name, "code"), num(count, 6)] for name, count in _flat(counts).items()]
+    made = [[Cell(name, "code"), count(number)] for name, number in _flat(counts).items()]
     return section.add(Table(["generated set", "rows"], made, "Conversations and documents the recipe generated."))
 
 
@@ -97,7 +97,7 @@ def tokenizer_section(run: Gathered) -> Section:
     caption = "Tokens of the same sentences relative to English; the dashed line is English."
     section.add(Chart(bar_chart([("", parity)], x_label="tokens relative to English", line=1.0), caption))
     rows = [
-        [Cell(lang, "code"), num(row.get("bytes_per_token")), num(row.get("tokens_per_word")), num(row.get("parity"))]
+        [Cell(lang, "code"), *(fixed(row.get(name), 2) for name in ("bytes_per_token", "tokens_per_word", "parity"))]
         for lang, row in languages.items()
     ]
     return section.add(Table(["language", "bytes per token", "tokens per word", "parity with English"], rows))

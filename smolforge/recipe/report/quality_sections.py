@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, num, percent, size
+from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, count, fixed, num, percent, size
 from smolforge.recipe.report.charts import Bar, Line, bar_chart, line_chart
 from smolforge.recipe.report.config import Target
 from smolforge.recipe.report.gather import Gathered
@@ -90,10 +90,10 @@ def _set_tables(sets: Mapping[str, Mapping[str, Any]]) -> list[Table]:
             head = [Cell(name, "code"), Cell(decoding)]
             modes = [_share(row["mode_obeyed"].get(mode)) for mode in ("no_think", "think")]
             exact = [_share(row["modes"].get(mode)) for mode in ("no_think", "think")]
-            tokens = num(row["tokens_per_answer"])
+            tokens = fixed(row["tokens_per_answer"], 1)
             validity.append([*head, _share(row["json_parses"]), *modes, *exact, tokens])
             kinds = list(row["errors"])
-            mistakes.append([*head, *(num(row["errors"][kind], 6) for kind in kinds)])
+            mistakes.append([*head, *(count(row["errors"][kind]) for kind in kinds)])
     heads = ["JSON parses", "no_think obeyed", "think obeyed", "exact in no_think", "exact in think", "tokens"]
     return [
         Table(["set", "decoding", *heads], validity, "Validity, mode, and both modes' exact match."),
@@ -126,15 +126,15 @@ def reasoning_section(run: Gathered) -> Section:
     if difference := summary.get("difference"):
         low, high = 100 * difference["low"], 100 * difference["high"]
         section.add(Note(
-            f"Thinking changes right answers by {100 * difference['difference']:+.1f} points (95% "
-            f"interval {low:+.1f} to {high:+.1f}, paired); {difference['only_a']} problems were right only in think mode, "
+            f"Thinking changes right answers by {100 * difference['difference']:+.1f} points (95% interval {low:+.1f} to "
+            f"{high:+.1f}, paired); {difference['only_a']} problems were right only in think mode, "
             f"{difference['only_b']} only in no_think (McNemar p = {difference['p_value']:.2g})."))  # fmt: skip
     rows = [
         [
             Cell(m, "code"),
             _share(summary[m]["exact"]),
             _share(summary[m]["mode_obeyed"]),
-            num(summary[m]["tokens_per_answer"]),
+            fixed(summary[m]["tokens_per_answer"], 1),
         ]
         for m in ("think", "no_think")
     ]
@@ -152,7 +152,7 @@ def needle_section(run: Gathered) -> Section:
         section.add(Note(f"{stage}: trained window {tries.get('window', 0):,} tokens."))
         section.add(Chart(line_chart(lines, x_label="tokens in the prompt", y_label="recall", height=240)))
         cells = [
-            [Cell(title), num(row["tokens"], 4), num(row["windows"]), _share(row["recall"])]
+            [Cell(title), count(row["tokens"]), fixed(row["windows"], 2), _share(row["recall"])]
             for label, title in NEEDLE_TITLES.items()
             for row in tries.get(label) or []
         ]
@@ -173,9 +173,9 @@ def text_section(run: Gathered) -> Section:
         bars = [Bar("model", best["value"], best["low"], best["high"], 0), Bar("xz -9e", xz["with_context"], colour=5)]
         groups.append((language, bars))
         below = Cell("yes", "good") if best["value"] < xz["with_context"] else Cell("no", "bad")
-        head = [Cell(language, "code"), Cell(row["best"], "code"), num(best["value"], 4)]
+        head = [Cell(language, "code"), Cell(row["best"], "code"), fixed(best["value"], 3)]
         sizes = [size(xz["held_out_bytes"]), size(xz["context_bytes"])]
-        rows.append([*head, num(xz["with_context"], 4), num(xz["alone"], 4), below, *sizes])
+        rows.append([*head, fixed(xz["with_context"], 3), fixed(xz["alone"], 3), below, *sizes])
     section.add(Chart(bar_chart(groups, x_label="bits per byte (less is better)")))
     heads = [
         "language",
@@ -209,8 +209,8 @@ def exports_section(run: Gathered) -> Section:
             num(row.get("tokens_per_second")),
             num(row.get("prompt_tokens_per_second")),
             percent(row.get("calls_exact")),
-            num(row.get("calls_items"), 6),
-            num(row.get("same_tokens"), 6),
+            count(row.get("calls_items")),
+            num(row.get("same_tokens")),
         ]
         for row in run.exports
     ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, num, seconds, size
+from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, count, fixed, num, seconds, size
 from smolforge.recipe.report.charts import Bar, Line, Mark, bar_chart, line_chart
 from smolforge.recipe.report.gather import Gathered
 
@@ -18,19 +18,12 @@ def training_section(run: Gathered) -> Section:
     if not run.logs:
         return section
     losses, rates, marks = _curves(run.logs)
-    caption = "Mean loss per logged stretch; stages follow each other, phases within a stage are marked by name."
-    comparable = [line for line in losses if line.name != "preference"]
-    preference = [line for line in losses if line.name == "preference"]
+    caption = "Mean loss per logged stretch. Preference tuning has another kind of loss: compare it with itself only."
     tokens = "tokens trained on"
-    section.add(
-        Chart(line_chart(comparable, x_label=tokens, y_label="loss (nats per token)", log_y=True, marks=marks), caption)
-    )
-    section.add(
-        Chart(line_chart(rates, x_label=tokens, y_label="learning rate", marks=marks, height=220), "Learning rate.")
-    )
-    if preference:
-        chart = line_chart(preference, x_label=tokens, y_label="preference loss", height=200)
-        section.add(Chart(chart, "The preference objective is a different quantity, so it has its own axis."))
+    chart = line_chart(losses, x_label=tokens, y_label="loss (nats per token)", log_y=True, marks=marks)
+    section.add(Chart(chart, caption))
+    chart = line_chart(rates, x_label=tokens, y_label="learning rate", marks=marks, height=250)
+    section.add(Chart(chart, "Learning rate of each stage's schedule."))
     return section.add(_stage_table(run))
 
 
@@ -49,7 +42,7 @@ def _curves(logs: dict[str, list[dict[str, Any]]]) -> tuple[list[Line], list[Lin
 
 def _marks(stage: str, rows: list[dict[str, Any]], before: float) -> list[Mark]:
     """Mark where the stage begins and where each later phase of it does."""
-    marks, phase, start = [Mark(before, stage)], rows[0].get("phase"), before
+    marks, phase, start = [Mark(before, stage, strong=True)], rows[0].get("phase"), before
     for row in rows:
         if row.get("phase") != phase:
             phase = row.get("phase")
@@ -64,7 +57,7 @@ def _stage_table(run: Gathered) -> Table:
         last = log[-1]
         speed = last["tokens"] / last["seconds"] if last["seconds"] else None
         phases = ", ".join(dict.fromkeys(str(row.get("phase")) for row in log))
-        cells = [num(last["step"], 6), num(last["tokens"]), num(last["loss"], 4), num(speed), seconds(last["seconds"])]
+        cells = [count(last["step"]), num(last["tokens"]), fixed(last["loss"], 3), num(speed), seconds(last["seconds"])]
         rows.append([Cell(stage, "code"), Cell(phases), *cells])
     return Table(["stage", "phases", "steps", "tokens", "last loss", "tokens/s", "time"], rows)
 
