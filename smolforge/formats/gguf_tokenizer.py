@@ -6,7 +6,7 @@ or the ``tokenizer.json`` value. Only byte-level BPE (``tokenizer.ggml.model`` =
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from smolforge.errors import FormatError, nearest
 from smolforge.formats.gguf_read import GGUFFile
-from smolforge.formats.pre_tokenizers import IGNORE_MERGES, PRE_TOKENIZERS
+from smolforge.formats.pre_tokenizers import IGNORE_MERGES, SPLITS, expressions, pre_tokenizer_json
 
 
 class TokenType(IntEnum):
@@ -139,22 +139,12 @@ def _is_byte_level(decoder: Any) -> bool:
     return isinstance(decoder, Mapping) and decoder.get("type") == "ByteLevel"
 
 
-def _splitting(pre_tokenizer: Any) -> Any:
-    """The parts of a pre-tokenizer that decide where text is cut (``trim_offsets`` does not)."""
-    if isinstance(pre_tokenizer, Mapping):
-        kept = {k: _splitting(v) for k, v in pre_tokenizer.items() if k != "trim_offsets"}
-        return _splitting(kept["pretokenizers"][0]) if len(kept.get("pretokenizers", ())) == 1 else kept
-    if isinstance(pre_tokenizer, Sequence) and not isinstance(pre_tokenizer, str):
-        return [_splitting(item) for item in pre_tokenizer]
-    return pre_tokenizer
-
-
 def _check_splitting(value: Mapping[str, Any], pre: str, where: str) -> None:
-    if pre not in PRE_TOKENIZERS:
-        raise FormatError(f"{where}: '{pre}' is no pre-tokenizer name this package knows{nearest(pre, PRE_TOKENIZERS)}")
+    if pre not in SPLITS:
+        raise FormatError(f"{where}: '{pre}' is no pre-tokenizer name this package knows{nearest(pre, SPLITS)}")
     if value.get("normalizer") is not None:
         raise FormatError(f"{where}: a normalizer cannot be expressed in GGUF; llama.cpp would skip it")
-    if _splitting(value.get("pre_tokenizer")) != _splitting(PRE_TOKENIZERS[pre]):
+    if expressions(value.get("pre_tokenizer")) != SPLITS[pre]:
         raise FormatError(f"{where}: its pre_tokenizer does not split text as llama.cpp's '{pre}' does")
     if bool((value.get("model") or {}).get("ignore_merges")) != (pre in IGNORE_MERGES):
         raise FormatError(f"{where}: model.ignore_merges must be {pre in IGNORE_MERGES} for llama.cpp's '{pre}'")
@@ -162,10 +152,10 @@ def _check_splitting(value: Mapping[str, Any], pre: str, where: str) -> None:
 
 def to_tokenizer_json(data: TokenizerData) -> dict[str, Any]:
     """Return the ``tokenizer.json`` value; FormatError when ``data.pre`` is not a name in the table."""
-    if data.pre not in PRE_TOKENIZERS:
+    if data.pre not in SPLITS:
         raise FormatError(
-            f"tokenizer.ggml.pre '{data.pre}' is not supported{nearest(data.pre, PRE_TOKENIZERS)}; "
-            f"supported are {', '.join(PRE_TOKENIZERS)}"
+            f"tokenizer.ggml.pre '{data.pre}' is not supported{nearest(data.pre, SPLITS)}; "
+            f"supported are {', '.join(SPLITS)}"
         )
     added = [
         {
@@ -186,7 +176,7 @@ def to_tokenizer_json(data: TokenizerData) -> dict[str, Any]:
         "padding": None,
         "added_tokens": added,
         "normalizer": None,
-        "pre_tokenizer": PRE_TOKENIZERS[data.pre],
+        "pre_tokenizer": pre_tokenizer_json(data.pre),
         "post_processor": None,
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
         "model": {

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, decoders, models, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from smolforge.errors import FormatError
 from smolforge.formats.blocks import block_type, quantize
@@ -19,7 +19,7 @@ from smolforge.formats.gguf_names import expected_shapes, gguf_name, hf_name, ro
 from smolforge.formats.gguf_tokenizer import TokenType, from_tokenizer_json, to_tokenizer_json, tokenizer_metadata
 from smolforge.formats.gguf_write import TensorSpec, write_gguf
 from smolforge.formats.hf_config import flat_config, read_config
-from smolforge.formats.pre_tokenizers import PRE_TOKENIZERS
+from smolforge.formats.pre_tokenizers import SPLITS, expressions, pre_tokenizer_json
 
 TEXT = [
     "Allume la lumière du salon, s'il te plaît !",
@@ -46,10 +46,10 @@ def raw_config(**changes: Any) -> dict[str, Any]:
 
 def train_tokenizer(pre: str) -> dict[str, Any]:
     tokenizer = Tokenizer(models.BPE())
-    value = json.loads(tokenizer.to_str()) | {"pre_tokenizer": PRE_TOKENIZERS[pre]}
+    value = json.loads(tokenizer.to_str()) | {"pre_tokenizer": pre_tokenizer_json(pre)}
     tokenizer = Tokenizer.from_str(json.dumps(value))
     tokenizer.decoder = decoders.ByteLevel()
-    alphabet = sorted(__import__("tokenizers").pre_tokenizers.ByteLevel.alphabet())
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer.train_from_iterator(TEXT * 3, trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet))
     tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
     tokenizer.add_tokens(["<think>"])
@@ -159,7 +159,7 @@ def test_headers_that_do_not_fit_the_model_are_refused(metadata: dict[str, Any],
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("pre", sorted(PRE_TOKENIZERS))
+@pytest.mark.parametrize("pre", sorted(SPLITS))
 def test_a_tokenizer_survives_the_metadata(pre: str) -> None:
     value = train_tokenizer(pre)
     data = from_tokenizer_json(value, pre, 320, "tokenizer.json")
@@ -169,6 +169,20 @@ def test_a_tokenizer_survives_the_metadata(pre: str) -> None:
     for text in [*TEXT, "<|im_start|>user\n a  b\t12 34<think>\n\n", "it's   ..\r\n\n x "]:
         assert after.encode(text).ids == before.encode(text).ids
         assert after.decode(after.encode(text).ids, skip_special_tokens=False) == text
+
+
+def test_other_spellings_of_a_split_are_recognised() -> None:
+    digits = {"type": "Digits", "individual_digits": True}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    assert expressions({"type": "Sequence", "pretokenizers": [digits, byte_level]}) == SPLITS["smollm"]
+    llama3 = pre_tokenizer_json("llama-bpe")
+    llama3["pretokenizers"][0]["pattern"]["Regex"] = (
+        r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
+        r"|\s+(?!\S)|\s+"
+    )
+    assert expressions(llama3) == SPLITS["llama-bpe"]
+    for other in (None, {"type": "Whitespace"}, {**byte_level, "add_prefix_space": True}):
+        assert expressions(other) is None
 
 
 def test_control_and_user_defined_tokens_are_told_apart() -> None:
@@ -187,7 +201,7 @@ def test_a_tokenizer_that_llama_cpp_would_read_otherwise_is_refused() -> None:
         ({**value, "normalizer": {"type": "NFC"}}, "normalizer"),
         ({**value, "decoder": None}, "byte-level BPE"),
         ({**value, "model": {**value["model"], "ignore_merges": True}}, "ignore_merges"),
-        ({**value, "pre_tokenizer": PRE_TOKENIZERS["qwen2"]}, "does not split text as llama.cpp's 'smollm'"),
+        ({**value, "pre_tokenizer": pre_tokenizer_json("qwen2")}, "does not split text as llama.cpp's 'smollm'"),
     ):
         with pytest.raises(FormatError, match=message):
             from_tokenizer_json(changed, "smollm", 320, "t")
