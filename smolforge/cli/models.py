@@ -5,6 +5,7 @@ Input is a path or nothing; output is a chat model and, where the folder carries
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 from smolforge.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
+    from smolforge.model.decoder import Decoder
     from smolforge.tasks.chat import ChatModel
+    from smolforge.tokens.template import ChatCodec
 
 RUNS = Path("runs")
 
@@ -72,12 +75,30 @@ def _chat_model(path: Path) -> ChatModel:
     from smolforge.tokens.template import ChatCodec
 
     if path.suffix == ".gguf":
-        from smolforge.model.gguf import load_gguf
-
-        decoder, codec = load_gguf(path), ChatCodec.open(_beside(path, "tokenizer.json"))
-    else:
+        decoder, codec = _read_gguf(path)
+    elif (path / "config.json").is_file():
         decoder, codec = load_pretrained(path, dtype=torch.float32), ChatCodec.open(path)
+    else:
+        raise ConfigError(f"{path}: not a model; expected a folder with config.json, or a .gguf file")
     return ChatModel(TorchGenerator(decoder.eval()), codec, decoder.config.vocab_size)
+
+
+def _read_gguf(path: Path) -> tuple[Decoder, ChatCodec]:
+    """Read a GGUF file's weights to float32, and its tokenizer: the answers are those of the quantized weights."""
+    import torch
+    from tokenizers import Tokenizer
+
+    from smolforge.formats.gguf_model import GGUFModel
+    from smolforge.formats.gguf_tokenizer import to_tokenizer_json
+    from smolforge.model.checkpoint import load_tensors
+    from smolforge.model.decoder import Decoder
+    from smolforge.model.hf_config import from_hf
+    from smolforge.tokens.template import ChatCodec
+
+    model = GGUFModel(path)
+    tensors = {name: torch.from_numpy(array) for name, array in model.tensors()}
+    decoder = load_tensors(Decoder(from_hf(model.config, where=str(path))), tensors, where=str(path))
+    return decoder, ChatCodec(Tokenizer.from_str(json.dumps(to_tokenizer_json(model.tokenizer))))
 
 
 def _tools(path: Path) -> list[dict[str, Any]] | None:

@@ -27,9 +27,12 @@ def run(options: argparse.Namespace) -> int:
 
 def show(recipe: Recipe, as_json: bool) -> int:
     """Print the plan to standard output: it is the answer."""
+    from smolforge.errors import ConfigError
     from smolforge.recipe.plan import make_plan
     from smolforge.recipe.plan_text import render
 
     plan = make_plan(recipe)
     print(json.dumps(plan.as_dict(), indent=2, ensure_ascii=False) if as_json else render(plan))
+    if plan.problems:
+        raise ConfigError(f"{recipe.source}: {len(plan.problems)} problems, the first: {plan.problems[0]}")
     return 0

@@ -27,6 +27,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the recipe, or only plan it."""
     from smolforge.recipe.display import choose_display
     from smolforge.recipe.load import load_recipe
+    from smolforge.recipe.plan import check
     from smolforge.recipe.process import StageCrash
     from smolforge.recipe.runner import run_recipe
 
@@ -35,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
         from smolforge.cli.plan_verb import show
 
         return show(recipe, options.json)
+    check(recipe)
     try:
         result = run_recipe(recipe, choose_display(options.json), options.until, options.from_stage)
     except StageCrash as crash:

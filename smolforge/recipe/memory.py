@@ -13,30 +13,32 @@ FLOAT, HALF = 4, 2
 
 
 def per_accelerator(
-    model: ModelConfig, parallel: ParallelConfig, micro_tokens: int, optimizer: str
+    model: ModelConfig, parallel: ParallelConfig, micro_tokens: int, optimizer: str, precision: str
 ) -> dict[str, float]:
     """Return bytes for one micro-batch of ``micro_tokens`` tokens.
 
-    Weights: float32 masters and their bfloat16 copy for the matrix products; gradients float32; AdamW two float32
-    moments, Muon one (for nearly all parameters). All are split over ``tensor`` ranks and held by every data replica.
+    Weights: float32 masters and, unless ``precision`` is float32, their bfloat16 copy for the matrix products;
+    gradients float32; AdamW two float32 moments, Muon one (for nearly all parameters). All are split over ``tensor``
+    ranks and held by every data replica.
     """
     parameters = model.parameter_count() / parallel.tensor
     tokens = micro_tokens / parallel.context
+    width = FLOAT if precision == "float32" else HALF
     return {
-        "weights": parameters * (FLOAT + HALF),
+        "weights": parameters * (FLOAT + (0 if width == FLOAT else HALF)),
         "gradients": parameters * FLOAT,
         "optimizer": parameters * FLOAT * (2 if optimizer == "adamw" else 1),
-        "activations": tokens * activation_bytes_per_token(model) / parallel.tensor,
+        "activations": width * tokens * activations_per_token(model) / parallel.tensor,
         "logits": 2 * FLOAT * tokens * model.vocab_size / parallel.tensor,
     }
 
 
-def activation_bytes_per_token(model: ModelConfig) -> float:
-    """Return the bfloat16 bytes the backward pass keeps for one token over all layers, attention being fused.
+def activations_per_token(model: ModelConfig) -> int:
+    """Return how many values the backward pass keeps for one token over all layers, attention being fused.
 
     Counted per layer as Korthikanti et al. (arXiv:2205.05198, section 4) count it, for RMSNorm, grouped-query
     attention and SwiGLU: input and output of two norms (4 H), queries, keys, values and the attention's output
     (2 Q + 2 K), gate, up, activated gate and their product (4 F). The sequence-parallel split of the norms is counted.
     """
     per_layer = 4 * model.hidden_size + 2 * model.query_size + 2 * model.kv_size + 4 * model.intermediate_size
-    return HALF * per_layer * model.n_layers
+    return per_layer * model.n_layers

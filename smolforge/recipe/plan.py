@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from smolforge.errors import SmolforgeError
+from smolforge.errors import ConfigError, SmolforgeError
 from smolforge.model.config import ModelConfig
 from smolforge.model.presets import preset
 from smolforge.recipe.memory import per_accelerator
@@ -86,6 +86,7 @@ class Plan:
 def make_plan(recipe: Recipe) -> Plan:
     """Work out the plan. Raises nothing for a wrong number: it is listed under ``problems``."""
     model = _model(recipe)
+    parameters = model.parameter_count() if model else 0
     notes, problems = check_recipe(recipe)
     stages = []
     for step in identify(recipe):
@@ -97,6 +98,7 @@ def make_plan(recipe: Recipe) -> Plan:
         if isinstance(section, TrainConfig):
             phases = [_phase(section, phase, model) for phase in section.phases]
             found = check_phases(step.stage.name, section, model, recipe)
+            model = _after(section, model)
         else:
             assert isinstance(section, PreferenceConfig)
             phases = [_pairs(section, model)]
@@ -105,7 +107,7 @@ def make_plan(recipe: Recipe) -> Plan:
         stages.append(_stage(step, done, section, phases, model, recipe.header.plan))
     plan = Plan(
         recipe.header.name,
-        model.parameter_count() if model else 0,
+        parameters,
         recipe.header.plan.model_dump(mode="json", exclude={"expect"}),
         stages,
         notes,
@@ -119,6 +121,22 @@ def _model(recipe: Recipe) -> ModelConfig | None:
         return None
     overrides = {key: value for key, value in recipe.header.model.items() if key != "preset"}
     return preset(str(recipe.header.model["preset"]), **overrides)
+
+
+def _after(config: TrainConfig, model: ModelConfig) -> ModelConfig:
+    """Return the model as the stage leaves it: with its last RoPE base and its longest context."""
+    theta = next((phase.rope_theta for phase in reversed(config.phases) if phase.rope_theta), model.rope_theta)
+    longest = max(phase.sequence_length or config.sequence_length for phase in config.phases)
+    positions = max(longest, model.max_position_embeddings)
+    return model.with_(rope_theta=theta, max_position_embeddings=positions)
+
+
+def check(recipe: Recipe) -> None:
+    """Raise ConfigError for the first number or name that would stop a run, before it has begun."""
+    problems = make_plan(recipe).problems
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if problems[1:] else ""
+        raise ConfigError(f"{recipe.source}: {problems[0]}{more}")
 
 
 def _is_finished(recipe: Recipe, step: Step) -> bool:
@@ -153,14 +171,14 @@ def _stage(
     parallel = config.parallel
     accelerators = parallel.data * parallel.tensor * parallel.context
     seconds = sum(phase.flops for phase in phases) / (accelerators * plan.peak_tflops * 1e12 * plan.mfu)
-    rows = [(phase.batch_tokens // (parallel.data * config.accumulation), phase.sequence_length) for phase in phases]
+    rows = [phase.batch_tokens // (parallel.data * config.accumulation) for phase in phases]
     return StagePlan(
         step.stage.name,
         step.id,
         done,
         phases,
         accelerators,
-        per_accelerator(model, parallel, max(tokens for tokens, _ in rows), config.optimizer.name),
+        per_accelerator(model, parallel, max(rows), config.optimizer.name, config.precision),
         seconds / SECONDS_PER_DAY,
         seconds / 3600 * accelerators * plan.watts / 1000,
     )

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from smolforge.corpus.config import CorpusConfig
 from smolforge.errors import ConfigError, nearest
 from smolforge.model.config import ModelConfig
 from smolforge.recipe.schema import Recipe
+from smolforge.tokens.config import TokenizeConfig
 from smolforge.train.config import MergeConfig, PhaseConfig, PreferenceConfig, ScheduleConfig, TrainConfig
 from smolforge.train.schedules import check_schedule
 
@@ -54,7 +56,7 @@ def check_phases(stage: str, config: TrainConfig, model: ModelConfig, recipe: Re
         for found, into in zip(_epochs(where, config, phase, recipe), (notes, problems), strict=True):
             into += found
         length, theta = phase.sequence_length or config.sequence_length, phase.rope_theta or model.rope_theta
-        if length > model.max_position_embeddings and stage == "pretrain":
+        if length > model.max_position_embeddings and stage != "long_context":
             problems.append(
                 f"{where}: sequence_length {length} is more than the model's {model.max_position_embeddings} positions"
             )
@@ -97,6 +99,21 @@ def rope_signal(theta: float, length: int, head_dim: int) -> float:
     return lowest
 
 
+def shards(recipe: Recipe) -> set[str]:
+    """Return the shards the tokenize stage can write, by name; empty where that cannot be told."""
+    corpus, tokenize = recipe.sections.get("corpus"), recipe.sections.get("tokenize")
+    if not isinstance(corpus, CorpusConfig) or not isinstance(tokenize, TokenizeConfig):
+        return set()
+    languages = {*corpus.languages, "code", "math", *(s.language for s in corpus.sources if s.language)}
+    text = {text_shard(language) for language in languages}
+    return text | {f"held_out-{language}" for language in languages} | {*tokenize.sets, *tokenize.document_sets}
+
+
+def text_shard(language: str) -> str:
+    """Name of the shard of a corpus language, as the tokenize stage names it."""
+    return f"text-{language}" if len(language) == 2 else language
+
+
 def _schedule(where: str, schedule: ScheduleConfig, phases: Iterable[PhaseConfig]) -> list[str]:
     """Check the stage's schedule over the phases that share it, and each phase's own over its steps."""
     spans = [(where, schedule, sum(phase.steps for phase in phases if phase.schedule is None))]
@@ -115,9 +132,9 @@ def _weights(where: str, mixture: Mapping[str, float], tolerance: float | None) 
     total = math.fsum(mixture.values())
     if tolerance is not None and abs(total - 1) > tolerance:
         return [], [f"{where}: mixture weights sum to {total:.5f}, farther than {tolerance:g} from 1"]
-    if abs(total - 1) > 1e-9:
+    if abs(total - 1) > 1e-6:
         kind = "as published, " if tolerance is not None else ""
-        return [f"{where}: mixture weights sum to {total:.5f} ({kind}normalised by the reader)"], []
+        return [f"{where}: mixture weights sum to {total:.7g} ({kind}normalised by the reader)"], []
     return [], []
 
 
@@ -129,8 +146,9 @@ def _epochs(where: str, config: TrainConfig, phase: PhaseConfig, recipe: Recipe)
     tokens = phase.steps * sequences * (phase.sequence_length or config.sequence_length)
     total = math.fsum(phase.mixture.values())
     for name, weight in phase.mixture.items():
-        if datasets and name not in datasets:
-            problems.append(f"{where}: mixture names '{name}', which is not under datasets{nearest(name, datasets)}")
+        known, place = (datasets, "under datasets") if datasets else (shards(recipe), "a shard of the tokenize stage")
+        if known and name not in known and not name.endswith("*"):
+            problems.append(f"{where}: mixture names '{name}', which is not {place}{nearest(name, known)}")
             continue
         size = datasets[name].tokens if datasets else None
         if size is None:

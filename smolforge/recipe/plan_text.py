@@ -16,7 +16,7 @@ def render(plan: Plan) -> str:
         f"{hardware['mfu']:.1%} of it used (MFU), {hardware['watts']:g} W each",
         "",
         f"{'stage':<26}{'steps':>11}{'context':>9}{'batch':>9}{'tokens':>10}{'FLOPs':>10}"
-        f"{'units':>7}{'GiB each':>10}{'time':>10}{'kWh':>11}",
+        f"{'units':>7}{'GiB each':>10}{'time':>10}{'energy':>13}",
     ]
     for stage in plan.stages:
         lines += _stage_lines(stage)
@@ -46,6 +46,11 @@ def quantity(value: float) -> str:
     return f"{value:.0f}"
 
 
+def energy(kwh: float) -> str:
+    """Return kWh, or Wh where that is readable."""
+    return f"{kwh:,.0f} kWh" if kwh >= 10 else f"{kwh * 1000:,.1f} Wh"
+
+
 def duration(days: float) -> str:
     """Return days, hours, minutes or seconds, whichever is readable."""
     for size, unit in ((1.0, "d"), (1 / 24, "h"), (1 / 1440, "min")):
@@ -64,11 +69,11 @@ def _stage_lines(stage: StagePlan) -> list[str]:
         f"{stage.name + kept:<26}{sum(p.steps for p in stage.phases):>11,}"
         f"{first.sequence_length if not several else '':>9}{quantity(first.batch_tokens):>9}"
         f"{quantity(stage.tokens):>10}{stage.flops:>10.2e}{stage.accelerators:>7}"
-        f"{sum(stage.memory.values()) / 2**30:>10.1f}{duration(stage.days):>10}{stage.energy_kwh:>11,.1f}"
+        f"{sum(stage.memory.values()) / 2**30:>10.1f}{duration(stage.days):>10}{energy(stage.energy_kwh):>13}"
     )
     rows = [
         f"  {p.name:<24}{p.steps:>11,}{p.sequence_length:>9}{quantity(p.batch_tokens):>9}{quantity(p.tokens):>10}"
-        f"{p.flops:>10.2e}   theta {p.rope_theta:g}"
+        f"{p.flops:>10.2e}   theta {p.rope_theta:,.0f}"
         for p in stage.phases
     ]
     return [head, *(rows if several else [])]
@@ -77,5 +82,5 @@ def _stage_lines(stage: StagePlan) -> list[str]:
 def _sum_line(name: str, total: dict[str, float]) -> str:
     return (
         f"{name:<26}{'':>11}{'':>9}{'':>9}{quantity(total['tokens']):>10}{total['flops']:>10.2e}{'':>7}{'':>10}"
-        f"{duration(total['days']):>10}{total['energy_kwh']:>11,.1f}"
+        f"{duration(total['days']):>10}{energy(total['energy_kwh']):>13}"
     )
