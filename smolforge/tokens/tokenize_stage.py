@@ -59,7 +59,7 @@ class Tokenizing:
                     if limit and len(encoded.ids) > limit:
                         self.dropped[name] = self.dropped.get(name, 0) + 1
                         continue
-                    writer.add(encoded.ids, encoded.mask, text_bytes=len(self.codec.decode(encoded.ids).encode()))
+                    writer.add(encoded.ids, encoded.mask, text_bytes=int(self.codec.token_bytes[encoded.ids].sum()))
         self.headers[name] = writer.header
 
     def preferences(self, rows: Sequence[dict[str, Any]]) -> None:
@@ -79,7 +79,8 @@ class Tokenizing:
                     continue
                 for writer, answer in zip((chosen, rejected), pair, strict=True):
                     mask = [0] * len(prompt) + [1] * len(answer) + [0] * len(line_end)
-                    writer.add([*prompt, *answer, *line_end], mask)
+                    ids = [*prompt, *answer, *line_end]
+                    writer.add(ids, mask, text_bytes=int(self.codec.token_bytes[ids].sum()))
         for name, writer in zip(names, (chosen, rejected), strict=True):
             self.headers[name] = writer.header
 
