@@ -18,7 +18,7 @@ DEFAULT_PROFILES = {
     "python_stdlib": "code",
     "pydoc_topics": "reference",
     "gettext": "catalogue",
-    "folder": "prose",
+    "folder": "notes",
 }
 
 
@@ -27,9 +27,10 @@ class SourceSpec(Config):
 
     ``packages``/``wheels`` (gettext): distributions whose message catalogues are read, from ``*.whl`` files in the
     folder ``wheels`` where they are there, otherwise from what is installed. ``if_missing`` says what to do when a
-    package is in neither place. ``language`` declares the language (``math`` and ``code`` are taken at their word, natural
-    languages are still checked). ``rules`` names the profile in ``rules/``. ``max_bytes`` bounds what is read, chosen
-    by hash. ``docstring_share`` (python_stdlib): share of modules read for their docstrings instead of their code.
+    package is in neither place. ``language`` declares the language (``math`` and ``code`` are taken at their word,
+    natural languages are still checked). ``rules`` names the profile in ``rules/`` (for a crawl: ``prose``).
+    ``max_bytes`` bounds what is read (standard library modules are chosen by hash).
+    ``docstring_share`` (python_stdlib): share of modules read for their docstrings instead of their code.
     """
 
     kind: SourceKind
@@ -102,8 +103,8 @@ class LanguageConfig(Config):
     """Floors of the language step; ``sample_characters`` is how much of a document the classifier reads."""
 
     confidence: float = Field(default=0.65, ge=0, le=1)
-    script_share: float = Field(default=0.5, ge=0, le=1)
-    sample_characters: int = Field(default=4000, ge=100)
+    script_share: float = Field(default=0.4, ge=0, le=1)
+    sample_characters: int = Field(default=1500, ge=100)
 
 
 class CorpusConfig(Config):

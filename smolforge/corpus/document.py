@@ -34,9 +34,11 @@ class Document:
     meta: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def make(cls, text: str, *, url: str, source: str, licence: str, language: str = "", **meta: Any) -> Document:
+    def make(
+        cls, text: str, *, url: str, source: str, licence: str, language: str = "", meta: dict[str, Any] | None = None
+    ) -> Document:
         """Build a document; its id is a digest of (source, url), so the same input has the same id on any machine."""
-        return cls(digest_bytes(f"{source}\0{url}".encode()), text, url, source, licence, language, meta)
+        return cls(digest_bytes(f"{source}\0{url}".encode()), text, url, source, licence, language, meta or {})
 
     @property
     def bytes(self) -> int:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
+from smolforge.corpus.minhash import mix
 from smolforge.corpus.text import lines, paragraphs, words
 
 TOP_NGRAMS = (2, 3, 4)
@@ -78,7 +81,7 @@ def features(text: str, language: str) -> dict[str, float]:
         "short_lines": sum(len(row) <= _SHORT_LINE for row in rows) / n_lines,
         "newline_ratio": text.count("\n") / n_words,
         "longest_word": max(map(len, found), default=0),
-        "upper_case_lines": sum(row.isupper() for row in rows) / n_lines,
+        "upper_case_lines": sum(map(_is_shouted, rows)) / n_lines,
         "policy_phrases": sum(phrase in lowered for phrase in _lists()["policy_phrases"].get(language, ())),
         "placeholder_text": float("lorem ipsum" in lowered),
         "longest_line": max(map(len, rows), default=0),
@@ -88,9 +91,13 @@ def features(text: str, language: str) -> dict[str, float]:
     }
     values |= _repeats(rows, "duplicate_lines", "duplicate_line_characters")
     values |= _repeats(blocks, "duplicate_paragraphs", "duplicate_paragraph_characters")
-    values |= {f"top_{n}_gram": top_ngram_share(found, n, characters) for n in TOP_NGRAMS}
-    values |= {f"duplicate_{n}_grams": duplicate_ngram_share(found, n, characters) for n in DUPLICATE_NGRAMS}
+    values |= _ngram_features(found, characters)
     return {name: round(values[name], 6) for name in FEATURES}
+
+
+def _is_shouted(row: str) -> bool:
+    """True for a line whose letters are mostly upper case; letters without case (Chinese, Arabic) are not."""
+    return row.isupper() and sum(map(str.isupper, row)) > 0.5 * sum(map(str.isalpha, row))
 
 
 def _repeats(parts: Sequence[str], share: str, characters: str) -> dict[str, float]:
@@ -108,28 +115,47 @@ def _repeats(parts: Sequence[str], share: str, characters: str) -> dict[str, flo
     }
 
 
-def top_ngram_share(found: Sequence[str], n: int, characters: int) -> float:
-    """Share of the word characters that belong to the most frequent word n-gram (0 if none occurs twice)."""
-    counts = Counter(zip(*(found[i:] for i in range(n)), strict=False))
-    if not counts:
-        return 0.0
-    often = max(counts.values())
+def _ngram_ids(found: Sequence[str]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
+    """Yield (n, one 64-bit value for each word n-gram, in text order) for n = 1, 2, ... while the text has any."""
+    first: dict[str, int] = {}
+    words_W = np.fromiter((first.setdefault(word, len(first)) for word in found), dtype=np.uint64, count=len(found))
+    grams = words_W = mix(words_W)
+    for n in range(1, len(found) + 1):
+        yield n, grams
+        grams = mix(grams[:-1] * np.uint64(3) + words_W[n:])
+
+
+def _ngram_features(found: Sequence[str], characters: int) -> dict[str, float]:
+    """Gopher's repetition shares; n-grams longer than the text have none."""
+    values = {f"top_{n}_gram": 0.0 for n in TOP_NGRAMS} | {f"duplicate_{n}_grams": 0.0 for n in DUPLICATE_NGRAMS}
+    lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
+    ends = np.concatenate([[0], np.cumsum(lengths)])
+    for n, grams in _ngram_ids(found):
+        if n in TOP_NGRAMS:
+            values[f"top_{n}_gram"] = top_ngram_share(grams, ends, n, characters)
+        elif n in DUPLICATE_NGRAMS:
+            values[f"duplicate_{n}_grams"] = duplicate_ngram_share(grams, lengths, n, characters)
+        elif n > max(DUPLICATE_NGRAMS):
+            break
+    return values
+
+
+def top_ngram_share(grams_G: NDArray[np.uint64], ends_W: NDArray[np.int64], n: int, characters: int) -> float:
+    """Share of the word characters in the most frequent n-gram (the longest of those), 0 if none occurs twice."""
+    _, first, counts = np.unique(grams_G, return_index=True, return_counts=True)
+    often = int(counts.max())
     if often == 1:
         return 0.0
-    longest = max(sum(map(len, gram)) for gram, count in counts.items() if count == often)
-    return longest * often / max(1, characters)
+    places = first[counts == often]
+    return float((ends_W[places + n] - ends_W[places]).max()) * often / max(1, characters)
 
 
-def duplicate_ngram_share(found: Sequence[str], n: int, characters: int) -> float:
+def duplicate_ngram_share(grams_G: NDArray[np.uint64], lengths_W: NDArray[np.int64], n: int, characters: int) -> float:
     """Share of the word characters inside n-grams that occurred before, no character counted twice."""
-    seen: set[tuple[str, ...]] = set()
-    repeated = position = 0
-    while position <= len(found) - n:
-        gram = tuple(found[position : position + n])
-        if gram in seen:
-            repeated += sum(map(len, gram))
-            position += n
-        else:
-            seen.add(gram)
-            position += 1
-    return repeated / max(1, characters)
+    _, first = np.unique(grams_G, return_index=True)
+    if len(first) == len(grams_G):
+        return 0.0
+    repeated_G = np.ones(len(grams_G), dtype=np.int64)
+    repeated_G[first] = 0
+    covering = np.convolve(repeated_G, np.ones(n, dtype=np.int64))  # number of repeated n-grams over each word
+    return float(lengths_W[covering > 0].sum()) / max(1, characters)

@@ -7,21 +7,26 @@ is py3langid, limited to the wanted languages and their closest neighbours, so t
 from __future__ import annotations
 
 import functools
-import unicodedata
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from smolforge.corpus.config import LanguageConfig
 from smolforge.corpus.document import Verdict
+from smolforge.corpus.text import HAN
 from smolforge.errors import ConfigError, MissingDependencyError, nearest
 
 STEP = "language"
 DECLARED_ONLY = frozenset({"code", "math"})  # no classifier knows them; the source kind says so
 _NEIGHBOURS = "ca gl oc nl lb ro da no sv pl cs tr la fa ur ps uk bg be sr mk kk ja ko he el hi vi id"
 NEIGHBOURS = tuple(_NEIGHBOURS.split())
-SCRIPTS = {"ar": ("ARABIC",), "zh": ("CJK",), "ru": ("CYRILLIC",)}
-_LATIN = ("LATIN",)
+SCRIPTS = {
+    "ar": re.compile(r"[\u0600-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufeff]"),
+    "zh": re.compile(rf"[{HAN}]"),
+    "ru": re.compile(r"[\u0400-\u052f]"),
+}
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 
 
 @dataclass(frozen=True)
@@ -60,17 +65,10 @@ def detect(text: str, declared: str, languages: Sequence[str], sample_characters
     return Detection(str(label), round(float(confidence), 4), round(script_share(sample, str(label)), 4))
 
 
-@functools.lru_cache(maxsize=65536)
-def _script(character: str) -> str:
-    name = unicodedata.name(character, "")
-    return name.partition(" ")[0].partition("-")[0]
-
-
 def script_share(text: str, language: str) -> float:
     """Return the share of letters that belong to the language's script (0 for a text without letters)."""
-    wanted = SCRIPTS.get(language, _LATIN)
-    letters = [character for character in text if character.isalpha()]
-    return sum(_script(character) in wanted for character in letters) / len(letters) if letters else 0.0
+    letters = "".join(filter(str.isalpha, text))
+    return len(SCRIPTS.get(language, _LATIN).findall(letters)) / len(letters) if letters else 0.0
 
 
 def judge(detection: Detection, declared: str, languages: Sequence[str], config: LanguageConfig) -> Verdict | None:

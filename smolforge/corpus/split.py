@@ -33,8 +33,10 @@ def draw(seed: int, item: str, purpose: str) -> float:
 
 
 def choose_held_out(documents: Iterable[Sized], config: CorpusConfig, seed: int) -> set[str]:
-    """Return the doc_ids to hold out: whole groups whose draw is below the fraction, and per language more groups in
-    the order of their draws until the minimum of bytes (at most a fifth of the language) is reached."""
+    """Return the doc_ids to hold out: whole groups in the order of their draws, until each language has its fraction
+    of bytes, or the minimum (at most a fifth of the language) where that is more."""
+    if config.held_out == 0:
+        return set()
     groups: dict[str, list[Sized]] = defaultdict(list)
     total: dict[str, int] = defaultdict(int)
     for document in documents:
@@ -42,15 +44,16 @@ def choose_held_out(documents: Iterable[Sized], config: CorpusConfig, seed: int)
         total[document.language] += document.bytes
     held: dict[str, int] = defaultdict(int)
     chosen: set[str] = set()
-    for draw_, group in sorted((draw(seed, group, "held_out"), group) for group in groups):
+    least = {code: min(config.held_out_min_bytes, _LARGEST_SHARE * size) for code, size in total.items()}
+    wanted = {code: max(config.held_out * size, least[code]) for code, size in total.items()}
+    for _, group in sorted((draw(seed, group, "held_out"), group) for group in groups):
         members = groups[group]
         sizes: dict[str, int] = defaultdict(int)
         for member in members:
             sizes[member.language] += member.bytes
         if any(size > _LARGEST_SHARE * total[language] for language, size in sizes.items()):
             continue
-        short = any(held[code] < min(config.held_out_min_bytes, _LARGEST_SHARE * total[code]) for code in sizes)
-        if config.held_out > 0 and (draw_ < config.held_out or short):
+        if any(held[language] < wanted[language] for language in sizes):
             chosen.update(member.doc_id for member in members)
             for language, size in sizes.items():
                 held[language] += size

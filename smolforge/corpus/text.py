@@ -9,12 +9,13 @@ import re
 import unicodedata
 
 # A word is a run of letters and digits; an apostrophe or hyphen inside joins. A Han character is a word.
-_HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
-_WORD = re.compile(rf"[{_HAN}]|[^\W_{_HAN}]+(?:['’\-][^\W_{_HAN}]+)*")
+HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_WORD = re.compile(rf"[{HAN}]|[^\W_{HAN}]+(?:['’\-][^\W_{HAN}]+)*")
 _ELISION = re.compile(
     r"^((?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|un|dell|all|nell|sull|dall|quell)['’])(?=\w)", re.IGNORECASE
 )
 _ARABIC_MARKS = re.compile(r"[\u064b-\u065f\u0670\u0640]")
+_DIACRITICS = re.compile(r"[\u0300-\u036f\u064b-\u065f\u0670\u06d6-\u06ed]")
 _DIGIT = re.compile(r"\d")
 _SPACE = re.compile(r"\s+")
 _PARAGRAPH = re.compile(r"\n\s*\n")
@@ -52,9 +53,11 @@ def fold(text: str) -> str:
 
 def nomination_words(text: str, language: str) -> list[str]:
     """Words for MinHash: lower case, digits as 0, no punctuation, no diacritics (FineWeb's normalisation)."""
-    decomposed = unicodedata.normalize("NFD", text.lower())
-    bare = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return words(unicodedata.normalize("NFC", _DIGIT.sub("0", bare)), language)
+    text = _DIGIT.sub("0", text.lower())
+    if not text.isascii():
+        bare = _DIACRITICS.sub("", unicodedata.normalize("NFD", text))
+        text = unicodedata.normalize("NFC", bare)
+    return words(text, language)
 
 
 def split_text(text: str, limit: int) -> list[str]:

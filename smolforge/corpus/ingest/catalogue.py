@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from smolforge.errors import DataError
 
-_STRING = re.compile(r'^"((?:[^"\\]|\\.)*)"\s*$')
+_STRING = re.compile(r'"([^"\\]*(?:\\.[^"\\]*)*)"$')
 _KEYWORD = re.compile(r"^(msgctxt|msgid_plural|msgid|msgstr(?:\[\d+\])?)\s+(\".*)$")
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "v": "\v", "f": "\f", "a": "\a", "b": "\b"}
@@ -45,7 +45,7 @@ def parse_po(data: bytes, name: str = "catalogue") -> list[Message]:
     fuzzy, current = False, ""
     for number, raw in enumerate([*text.splitlines(), ""], 1):
         line = raw.strip()
-        keyword = _KEYWORD.match(line)
+        keyword = _KEYWORD.match(line) if line.startswith("msg") else None
         starts = (
             keyword is not None and keyword[1] in ("msgctxt", "msgid") and any(k.startswith("msgstr") for k in entry)
         )
@@ -63,8 +63,12 @@ def parse_po(data: bytes, name: str = "catalogue") -> list[Message]:
         string = _STRING.match(line)
         if string is None or not current:
             raise DataError(f"{name}: line {number}: expected a keyword and a quoted string, got {line[:40]!r}")
-        entry.setdefault(current, []).append(_ESCAPE.sub(lambda m: _ESCAPES.get(m[1], m[1]), string[1]))
+        entry.setdefault(current, []).append(_unescape(string[1]))
     return messages
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPE.sub(lambda m: _ESCAPES.get(m[1], m[1]), text) if "\\" in text else text
 
 
 def _message(entry: dict[str, list[str]]) -> list[Message]:

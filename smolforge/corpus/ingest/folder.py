@@ -81,8 +81,7 @@ def _documents(
             source=record.name,
             licence=spec.licence or str(fields.get("licence") or fields.get("license") or record.licence),
             language=spec.language or "",
-            profile=spec.profile,
-            **({"url": fields["url"]} if isinstance(fields.get("url"), str) else {}),
+            meta={"profile": spec.profile} | ({"url": fields["url"]} if isinstance(fields.get("url"), str) else {}),
         )
 
 

@@ -25,11 +25,12 @@ LOCALES = {"pt": ("pt_BR", "pt", "pt_PT"), "zh": ("zh_Hans", "zh_CN", "zh_Hans_C
 _REGIONS = {"en": "US", "fr": "FR", "es": "ES", "de": "DE", "it": "IT", "ar": "SA", "ru": "RU"}
 _PATH = re.compile(r"(?:^|/)([A-Za-z]{2,3}(?:[_-][A-Za-z]{2,4}){0,2})/LC_MESSAGES/[^/]+\.(po|mo)$")
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[-+ #0]*\d*(?:\.\d+)?[a-zA-Z]|\{[^{}]*\}")
 _MNEMONIC = re.compile(r"[&_](?=\w)(?<!\w.)")
-_SPACE = re.compile(r"\s+")
 DOCUMENT_BYTES = 1500
 MIN_WORDS = 3  # of a message that becomes a line; shorter ones are labels
 MIN_HAN = 5
+MAX_PLACEHOLDERS = 0.3  # share of a message's characters
 
 Catalogue = dict[str, list[Message]]  # language -> messages
 
@@ -115,18 +116,19 @@ class GettextReader:
                 source=record.name,
                 licence=record.licence,
                 language=language,
-                profile=self.spec.profile,
+                meta={"profile": self.spec.profile},
             )
 
     def _lines(self, record: SourceRecord, language: str, messages: Iterable[Message]) -> Iterator[str]:
         """Yield one line a message; a text that an earlier catalogue of this source had is not repeated."""
         seen = self.seen.setdefault(language, set())
+        least = MIN_HAN if language == "zh" else MIN_WORDS
         for message in messages:
-            text = clean(message.source if language == "en" else (message.translations or ("",))[-1])
-            count = len(words(text, language))
-            if count < (MIN_HAN if language == "zh" else MIN_WORDS) or (
-                language != "en" and text == clean(message.source)
-            ):
+            raw = message.source if language == "en" else (message.translations or ("",))[-1]
+            text = clean(raw)
+            if sum(map(len, PLACEHOLDER.findall(text))) > MAX_PLACEHOLDERS * len(text):
+                record.leave_out("messages mostly placeholders")
+            elif len(words(text, language)) < least or (language != "en" and raw == message.source):
                 record.leave_out("messages too short or not translated")
             elif text in seen:
                 record.leave_out("messages repeated")
@@ -150,8 +152,11 @@ def _sources(catalogue: Catalogue, languages: Iterable[str]) -> list[Message]:
 
 def clean(text: str) -> str:
     """Return a message as running text: no markup, no menu mnemonics, character references resolved, one line."""
-    text = html.unescape(_TAG.sub(" ", text))
-    return _SPACE.sub(" ", _MNEMONIC.sub("", text)).strip()
+    if "<" in text:
+        text = _TAG.sub(" ", text)
+    if "&" in text or "_" in text:
+        text = _MNEMONIC.sub("", html.unescape(text))
+    return " ".join(text.split())
 
 
 def group(texts: Iterable[str], target: int) -> Iterator[str]:

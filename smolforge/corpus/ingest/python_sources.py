@@ -68,7 +68,7 @@ def _module_documents(
             source=record.name,
             licence=record.licence,
             language=language,
-            profile=profile,
+            meta={"profile": profile},
         )
 
 
@@ -102,5 +102,5 @@ def read_topics(spec: SourceSpec, config: CorpusConfig, ledger: Ledger) -> Itera
                 source=record.name,
                 licence=record.licence,
                 language="en",
-                profile=spec.profile,
+                meta={"profile": spec.profile},
             )
