@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from smolforge.tasks.call_grammar import slot_kind
+from smolforge.tasks.call_grammar import copied_kinds
 from smolforge.tasks.chat import ChatAnswer
 from smolforge.tokens.messages import ToolCall
 from smolforge.tokens.special import END_THINK, THINK
@@ -36,7 +36,7 @@ class ToolIndex:
             (body["name"], slot)
             for body in bodies
             for slot, schema in body.get("parameters", {}).get("properties", {}).items()
-            if slot_kind(schema) is not None
+            if copied_kinds(schema)
         }
 
     def is_copied(self, function: str, slot: str) -> bool:

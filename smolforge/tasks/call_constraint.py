@@ -14,18 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.errors import DataError
-from smolforge.tasks.call_grammar import CallGrammar, SlotKind, State
+from smolforge.tasks.call_grammar import CallGrammar
+from smolforge.tasks.call_state import SlotKind, State
 from smolforge.tasks.copy_source import BREAK, CopySource, numbers_of, spans_of
 from smolforge.tasks.vocabulary import TrieNode, Vocabulary
 
 
 @dataclass(frozen=True)
 class _Copying:
-    """Inside a copied value: the byte positions it may have reached, and the state that follows the value."""
+    """Inside a copied value: the byte positions it may have reached, the state that follows the value, and the place
+    within a listed value that begins alike (a slot may take either)."""
 
     source: CopySource
     positions: tuple[int, ...]
     after: State
+    listed: State | None = None
 
     @property
     def may_end(self) -> bool:
@@ -35,13 +38,17 @@ class _Copying:
         """Return where ``byte`` leads, or None; a byte never both continues and ends a value (see ``CopySource``)."""
         units = self.source.units
         moved = tuple(p + 1 for p in self.positions if p < len(units) and units[p] == byte)
+        listed = self.listed.edges.get(byte) if self.listed is not None else None
         if moved:
-            return _Copying(self.source, moved, self.after)
+            return _Copying(self.source, moved, self.after, listed)
+        if listed is not None:  # where a copied value ends here too, both lead on alike
+            return listed
         return self.after.edges.get(byte) if self.may_end else None
 
     def bytes_next(self) -> set[int]:
         units = self.source.units
         following = {units[p] for p in self.positions if p < len(units)} - {BREAK}
+        following |= set(self.listed.edges) if self.listed is not None else set()
         return following | set(self.after.edges) if self.may_end else following
 
 
@@ -124,7 +131,7 @@ class CallConstraint:
         if state.slot is None or state.after_slot is None:
             return state
         source = self._sources[state.slot]
-        return _Copying(source, source.starts, state.after_slot)
+        return _Copying(source, source.starts, state.after_slot, state if state.edges else None)
 
     def _step(self, place: State | _Copying, byte: int) -> State | _Copying | None:
         following = place.edges.get(byte) if isinstance(place, State) else place.step(byte)

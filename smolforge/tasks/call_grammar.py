@@ -7,46 +7,14 @@ Input: tools in OpenAI's function format with ``x-copy`` and ``x-slot-combinatio
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from smolforge.errors import ConfigError
+from smolforge.tasks.call_state import SlotKind, State, add_numbers
 
-MAX_ENUMERATED_INTEGERS = 2048
 MAX_ITEMS = 4
-
-
-@dataclass(frozen=True)
-class SlotKind:
-    """What a copy slot takes: text spans, or numbers within a range."""
-
-    type: str = "string"
-    minimum: float | None = None
-    maximum: float | None = None
-
-
-@dataclass(eq=False)
-class State:
-    """A place in the text. ``slot`` says that a copied value begins here, after which ``after_slot``'s edges count."""
-
-    edges: dict[int, State] = field(default_factory=dict)
-    slot: SlotKind | None = None
-    after_slot: State | None = None
-    accepting: bool = False
-    memo: dict[Any, Any] = field(default_factory=dict, repr=False)
-
-    def follow(self, literal: bytes) -> State:
-        """Return the state after ``literal``, made where it does not exist yet."""
-        state = self
-        for byte in literal:
-            state = state.edges.setdefault(byte, State())
-        return state
-
-    def join(self, other: State) -> None:
-        """Make whatever may come at ``other`` possible here too."""
-        self.edges.update(other.edges)
-        self.accepting = self.accepting or other.accepting
 
 
 def _json(value: Any) -> bytes:
@@ -102,7 +70,7 @@ class CallGrammar:
             raise ConfigError("tools: the list is empty; a constrained call needs at least one function")
         self.prefix = prefix.encode()
         schemas = [schema for function in self.functions for schema in function.properties.values()]
-        self.slot_kinds = {kind for schema in schemas if (kind := slot_kind(schema)) is not None}
+        self.slot_kinds = {kind for schema in schemas for kind in copied_kinds(schema)}
         self._graphs: dict[frozenset[SlotKind], State] = {}
 
     def graph(self, unavailable: frozenset[SlotKind] = frozenset()) -> State:
@@ -118,11 +86,11 @@ class CallGrammar:
         root = State()
         start = root.follow(self.prefix + b'<tool_call>\n{"name": ')
         for function in self.functions:
-            names = [n for n, schema in function.properties.items() if slot_kind(schema) not in unavailable]
+            names = [n for n, schema in function.properties.items() if _usable(schema, unavailable)]
             if not self._callable(function, frozenset(names)):
                 continue
             opened = start.follow(_json(function.name) + b', "arguments": {')
-            opened.join(self._arguments(function, frozenset(), 0, frozenset(names), {}))
+            opened.join(self._arguments(_Plan(function, frozenset(names), unavailable), frozenset(), 0))
         if not start.edges:
             raise ConfigError("no function of the tool list can be called with what this command holds")
         return root
@@ -133,55 +101,74 @@ class CallGrammar:
             return function.required <= usable
         return any(names <= usable for names in function.combinations)
 
-    def _arguments(
-        self,
-        function: Function,
-        chosen: frozenset[str],
-        done: int,
-        usable: frozenset[str],
-        built: dict[tuple[frozenset[str], int], State],
-    ) -> State:
-        """Return the state after ``chosen`` arguments, its continuations built (shared through ``built``)."""
-        if (chosen, done) in built:
-            return built[chosen, done]
-        state = built[chosen, done] = State()
-        may_end, following = function.next_steps(chosen, done, usable)
+    def _arguments(self, plan: _Plan, chosen: frozenset[str], done: int) -> State:
+        """Return the state after ``chosen`` arguments, its continuations built (shared through ``plan.built``)."""
+        if (chosen, done) in plan.built:
+            return plan.built[chosen, done]
+        state = plan.built[chosen, done] = State()
+        may_end, following = plan.function.next_steps(chosen, done, plan.usable)
         if may_end:
             state.follow(b"}}\n</tool_call>").accepting = True
-        names = list(function.properties)
+        names = list(plan.function.properties)
         for index in following:
             name = names[index]
-            after = self._arguments(function, chosen | {name}, index + 1, usable, built)
-            separator = b", " if chosen else b""
-            where = f"{function.name}.{name}"
-            _value(state.follow(separator + _json(name) + b": "), function.properties[name], after, where)
+            after = self._arguments(plan, chosen | {name}, index + 1)
+            start = state.follow((b", " if chosen else b"") + _json(name) + b": ")
+            where = f"{plan.function.name}.{name}"
+            _value(start, plan.function.properties[name], after, where, plan.unavailable)
         return state
 
 
-def slot_kind(schema: Mapping[str, Any]) -> SlotKind | None:
-    """Return what a property copies from the command, or None where its values are listed."""
+@dataclass(frozen=True)
+class _Plan:
+    """What one function's graph is built from, and its states so far by (arguments given, properties decided)."""
+
+    function: Function
+    usable: frozenset[str]
+    unavailable: frozenset[SlotKind]
+    built: dict[tuple[frozenset[str], int], State] = field(default_factory=dict)
+
+
+def alternatives(schema: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the schemas a value may follow: those of ``anyOf``, or the one."""
+    found: Sequence[Mapping[str, Any]] = schema.get("anyOf", [schema])
+    return found
+
+
+def copied_kinds(schema: Mapping[str, Any]) -> set[SlotKind]:
+    """Return what a property may copy from the command; empty where all its values are listed or bounded."""
+    return {kind for alternative in alternatives(schema) if (kind := _copied(alternative)) is not None}
+
+
+def _copied(schema: Mapping[str, Any]) -> SlotKind | None:
     if schema.get("type") == "array":
-        return slot_kind(schema.get("items", {}))
+        return _copied(schema.get("items", {}))
     if "enum" in schema or not schema.get("x-copy"):
         return None
     return SlotKind(schema.get("type", "string"), schema.get("minimum"), schema.get("maximum"))
 
 
-def _value(start: State, schema: Mapping[str, Any], after: State, where: str) -> None:
+def _usable(schema: Mapping[str, Any], unavailable: frozenset[SlotKind]) -> bool:
+    return any(_copied(alternative) not in unavailable for alternative in alternatives(schema))
+
+
+def _value(
+    start: State, schema: Mapping[str, Any], after: State, where: str, unavailable: frozenset[SlotKind] = frozenset()
+) -> None:
     """Build every value of ``schema`` from ``start``, each leading on to ``after``."""
-    if schema.get("type") == "array":
-        _array(start.follow(b"["), schema, after, where)
-        return
-    kind = slot_kind(schema)
-    if kind is None:
-        ends = [start.follow(_json(value)) for value in _listed(schema, where)]
-        for end in ends:
-            end.join(after)
-    elif kind.type == "string":
-        opened = start.follow(b'"')
-        opened.slot, opened.after_slot = kind, State(edges={ord('"'): after})
-    else:
-        start.slot, start.after_slot = kind, after
+    for alternative in alternatives(schema):
+        kind = _copied(alternative)
+        if kind in unavailable:
+            continue
+        if alternative.get("type") == "array":
+            _array(start.follow(b"["), alternative, after, where)
+        elif kind is None:
+            _closed(start, alternative, after, where)
+        elif kind.type == "string":
+            opened = start.follow(b'"')
+            opened.slot, opened.after_slot = kind, State(edges={ord('"'): after})
+        else:
+            start.slot, start.after_slot = kind, after
 
 
 def _array(start: State, schema: Mapping[str, Any], after: State, where: str) -> None:
@@ -196,17 +183,18 @@ def _array(start: State, schema: Mapping[str, Any], after: State, where: str) ->
     _value(start, schema.get("items", {}), tail, where)
 
 
-def _listed(schema: Mapping[str, Any], where: str) -> Iterable[Any]:
-    """Return the values of a closed property; ConfigError where they cannot be listed."""
-    if "enum" in schema:
-        return list(schema["enum"])
-    if schema.get("type") == "boolean":
-        return (True, False)
-    if schema.get("type") == "integer" and {"minimum", "maximum"} <= set(schema):
-        low, high = int(schema["minimum"]), int(schema["maximum"])
-        if high - low < MAX_ENUMERATED_INTEGERS:
-            return range(low, high + 1)
-    raise ConfigError(
-        f"{where}: a constrained value needs 'enum', '\"x-copy\": true', boolean type, "
-        f"or an integer with minimum and maximum at most {MAX_ENUMERATED_INTEGERS} apart"
-    )
+def _closed(start: State, schema: Mapping[str, Any], after: State, where: str) -> None:
+    """Build the values of a property that copies nothing; ConfigError where they are not bounded."""
+    kind, low, high = schema.get("type"), schema.get("minimum"), schema.get("maximum")
+    if "enum" not in schema and kind in ("integer", "number") and low is not None and high is not None:
+        add_numbers(start, low, high, kind == "number", after)
+        return
+    values = schema.get("enum", (True, False) if kind == "boolean" else None)
+    if values is None:
+        raise ConfigError(
+            f"{where}: a constrained value needs 'enum', '\"x-copy\": true', boolean type, "
+            "or a number with minimum and maximum"
+        )
+    ends = [start.follow(_json(value)) for value in values]
+    for end in ends:
+        end.join(after)

@@ -225,6 +225,7 @@ def test_arrays_hold_one_to_max_items_values() -> None:
         ([], "empty"),
         ([{"type": "function"}], r"tools\[0\]"),
         ([_tool("F", {"a": {"type": "string"}})], r"F\.a"),
+        ([_tool("F", {"a": {"type": "integer", "minimum": 1}})], r"F\.a"),
         ([_tool("F", {"a": COPY}, [["b"]])], "'b' is not among"),
     ],
 )
@@ -243,6 +244,56 @@ def test_spans_keep_words_and_combining_marks_whole() -> None:
     assert spans("e\u0301t") == {"e\u0301t"}
     assert spans("开灯") == {"开", "灯", "开灯"}
     assert not numbers_of("no digits", whole=True) and not spans_of("   ")
+
+
+def test_spans_may_leave_out_what_a_language_writes_onto_the_noun() -> None:
+    copy = CallConstrainer([_tool("F", {"a": COPY})], Vocabulary.from_tokenizer(Tokenizer(models.BPE())), [])
+
+    def may(command: str, value: str) -> bool:
+        return copy.constraint(command).accepts(_call("F", a=value))
+
+    assert may("أضئ المطبخ", "مطبخ") and may("أضئ المطبخ", "المطبخ") and not may("أضئ المطبخ", "بخ")
+    assert may("Timer des Badezimmers", "Badezimmer") and may("im EtageGeschoss", "Etage")
+    assert not may("Timer des Badezimmers", "Bade") and not may("as", "a")
+
+
+def test_listed_values_copied_values_and_numbers_may_share_a_slot() -> None:
+    either = {
+        "anyOf": [{"type": "string", "enum": ["on", "open"]}, COPY, {"type": "integer", "minimum": -3, "maximum": 12}]
+    }
+    constrainer = CallConstrainer(
+        [_tool("F", {"a": either, "b": {"type": "boolean"}})], Vocabulary.from_tokenizer(Tokenizer(models.BPE())), []
+    )
+    constraint = constrainer.constraint("the onion opens")
+    for value in ("on", "open", "onion", "opens", "the onion", 0, 12, -3):
+        assert constraint.accepts(_call("F", a=value)) and constraint.accepts(_call("F", a=value, b=True)), value
+    for value in ("oni", "op", "ope", 13, -4, "12"):
+        assert not constraint.accepts(_call("F", a=value)), value
+    assert constrainer.constraint("  ").accepts(_call("F", a="open"))
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 100), (1000, 10000), (-100, 100), (7, 7), (-20, -3), (95, 1203)])
+def test_bounded_integers_are_exactly_the_range(low: int, high: int) -> None:
+    slot = {"type": "integer", "minimum": low, "maximum": high}
+    constraint = CallConstrainer(
+        [_tool("F", {"a": slot})], Vocabulary.from_tokenizer(Tokenizer(models.BPE())), []
+    ).constraint("go")
+    probes = {*range(-130, 130), *range(high - 60, high + 60), *range(low - 60, low + 60), 99999}
+    assert [n for n in sorted(probes) if constraint.accepts(_call("F", a=n))] == [
+        n for n in sorted(probes) if low <= n <= high
+    ]
+    assert not constraint.accepts(_call("F", a=float(high))) and not constraint.accepts(
+        _call("F", a=7).replace("7", "007")
+    )
+
+
+def test_bounded_numbers_take_one_decimal_within_the_range() -> None:
+    slot = {"type": "number", "minimum": -2, "maximum": 30.0}
+    constraint = CallConstrainer(
+        [_tool("F", {"a": slot})], Vocabulary.from_tokenizer(Tokenizer(models.BPE())), []
+    ).constraint("go")
+    assert all(constraint.accepts(_call("F", a=n)) for n in (-2, -1.5, 0, 0.5, 20.5, 29.9, 30, 7.0))
+    assert not any(constraint.accepts(_call("F", a=n)) for n in (-2.5, 30.5, 31, 20.55))
 
 
 def test_the_prefix_after_a_think_block_comes_first(vocabulary: Vocabulary) -> None:

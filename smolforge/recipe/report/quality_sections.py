@@ -52,8 +52,8 @@ def calls_section(run: Gathered) -> Section:
     section.add(Chart(bar_chart(groups, x_label="exact match", limit=1.0, percent=True, names=DECODINGS)))
     section.add(_language_table(run.call_sets), *_set_tables(run.call_sets), _compared(run))
     missing = {name: row["unreachable"] for name, row in run.call_sets.items() if row.get("unreachable")}
-    for name, count in missing.items():
-        section.add(Note(f"{name}: the constraint cannot write the wanted call of {count} items."))
+    for name, items in missing.items():
+        section.add(Note(f"{name}: the constraint cannot write the wanted call of {items} items."))
     return section
 
 
@@ -126,8 +126,8 @@ def reasoning_section(run: Gathered) -> Section:
     if difference := summary.get("difference"):
         low, high = 100 * difference["low"], 100 * difference["high"]
         section.add(Note(
-            f"Thinking changes right answers by {100 * difference['difference']:+.1f} points (95% interval {low:+.1f} to "
-            f"{high:+.1f}, paired); {difference['only_a']} problems were right only in think mode, "
+            f"Thinking changes right answers by {100 * difference['difference']:+.1f} points (95% interval "
+            f"{low:+.1f} to {high:+.1f}, paired); {difference['only_a']} problems were right only in think mode, "
             f"{difference['only_b']} only in no_think (McNemar p = {difference['p_value']:.2g})."))  # fmt: skip
     rows = [
         [
