@@ -114,9 +114,12 @@ def test_shipped_profiles_name_known_features_and_say_what_they_are_for() -> Non
 
 def test_good_prose_passes_and_each_fault_is_named() -> None:
     limits = rules.load_profile("prose").limits("en")
-    good = " ".join(f"{SENTENCES['en']} Page {i} of the report that we have with us explains it." for i in range(4))
-    varied = good.replace("Page 1", "A chapter").replace("Page 2", "One sheet").replace("the old bridge", "it", 2)
-    assert rules.judge(features("Once. " * 10, "en"), limits) is not None
+    good = (
+        "The harbour master wrote down every ship that came in that winter, and in the evening he read the list aloud. "
+        "Some of the names were new to the town, others had been known there for as long as anybody could remember. "
+        "When the ice broke in March the list had grown to forty pages, which his daughter bound in green cloth. "
+    )
+    assert rules.judge(features(good, "en"), limits) is None
     faults = {
         "words too low": SENTENCES["en"],
         "alphabetic_words too low": "1 2 3 44 555 the of and " * 3 + " ".join(map(str, range(1000, 1060))),
@@ -127,7 +130,6 @@ def test_good_prose_passes_and_each_fault_is_named() -> None:
         assert verdict is not None
         assert verdict.reason == reason
         assert any(sign in verdict.detail for sign in "<>")
-    assert rules.judge(features(varied, "en"), rules.load_profile("notes").limits("en")) is None
 
 
 def test_an_own_rules_folder_overrides_and_is_checked(tmp_path: Path) -> None:
@@ -149,5 +151,6 @@ def test_exact_duplicates_keep_the_earlier_source_whatever_the_order() -> None:
 
 
 def test_splitting_prefers_paragraphs_and_always_ends() -> None:
-    assert split_text("aaa\n\nbbb ccc", 8) == ["aaa", "bbb ccc"] or split_text("aaa\n\nbbb ccc", 8)[0] == "aaa\n\nbbb"
+    assert split_text("first part\n\nsecond one here", 18) == ["first part", "second one here"]
+    assert split_text("first line\nsecond one here", 18) == ["first line", "second one here"]
     assert split_text("x" * 2500, 1000) == ["x" * 1000, "x" * 1000, "x" * 500]

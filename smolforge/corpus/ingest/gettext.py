@@ -74,7 +74,7 @@ class GettextReader:
             language = self._language(match[1]) if match else None
             if match is None or language is None or (match[2] == "mo" and file.removesuffix("mo") + "po" in files):
                 continue
-            key = file.replace(match[1], "*").rsplit(".", 1)[0]
+            key = (file[: match.start(1)] + "*" + file[match.end(1) :]).rsplit(".", 1)[0]
             chosen.setdefault((key, language), []).append((match[1], file))
         wanted = {file for candidates in chosen.values() for _, file in candidates}
         parsed = {file: self._parse(file, data, record) for file, data in package.read(wanted)}
