@@ -49,8 +49,9 @@ def open_call_model(context: StageContext, stage: str, *, show_tools: bool) -> C
     """Open a stage's model with the synthesize stage's tool list."""
     tools: Any = read_json(context.inputs["synthesize"].path / "tools.json")
     folder = model_folder(context, stage)
-    size = int(read_json(folder / "config.json")["vocab_size"])
-    model = ChatModel(open_generator(folder), open_codec(context), size)
+    shape = read_json(folder / "config.json")
+    size, positions = int(shape["vocab_size"]), int(shape["max_position_embeddings"])
+    model = ChatModel(open_generator(folder), open_codec(context), size, positions)
     return CallModel(model, tools, show_tools)
 
 

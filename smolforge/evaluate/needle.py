@@ -1,7 +1,7 @@
 """The needle test: does the model give back a value that stands far back in its context?
 
-Input: ``needle_test.jsonl`` (text and its one right continuation, in several lengths) and a model. Output: recall per
-length, with and without YaRN on documents longer than the trained window.
+Input: ``needle_test.docs.jsonl`` (texts and their one right continuation, in several lengths) and a model. Output:
+recall per length, with and without YaRN on documents longer than the trained window.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from smolforge.evaluate.statistics import wilson
 from smolforge.generator import Generator, Request
 from smolforge.tokens.template import ChatCodec
 
+MARGIN = 4  # tokens beyond the answer's own, for another way to cut it and for what ends it
 Report = Callable[[int], None]
 
 
@@ -52,15 +53,10 @@ def read_needles(path: Path, per_length: int | None) -> list[Needle]:
         for number, line in enumerate(lines, 1):
             try:
                 row = json.loads(line)
-                meta = row["meta"]
-                needle = Needle(
-                    str(row["id"]),
-                    row.get("language", ""),
-                    row["prompt"],
-                    row["answer"],
-                    int(meta["characters"]),
-                    float(meta.get("depth", 0.0)),
-                )
+                meta = json.loads(row["meta"])
+                text, answer = row["text"], meta["answer"]
+                depth = text.rfind(answer) / max(len(text), 1)
+                needle = Needle(str(row["doc_id"]), row["language"], text, answer, int(meta["characters"]), depth)
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{path}:{number}: not a needle row ({type(error).__name__}: {error})") from None
             taken[needle.characters] = taken.get(needle.characters, 0) + 1
@@ -70,7 +66,12 @@ def read_needles(path: Path, per_length: int | None) -> list[Needle]:
 
 
 def recall(
-    generator: Generator, codec: ChatCodec, needles: Sequence[Needle], *, batch: int, report: Report = lambda n: None
+    generator: Generator,
+    codec: ChatCodec,
+    needles: Sequence[Needle],
+    *,
+    batch: int,
+    report: Report = lambda n: None,
 ) -> list[Recalled]:
     """Continue every document greedily, just far enough for the value, and compare."""
     prompts = codec.encode_text([needle.prompt for needle in needles])
@@ -79,7 +80,7 @@ def recall(
     found: dict[int, Recalled] = {}
     for start in range(0, len(order), batch):
         part = order[start : start + batch]
-        requests = [Request(prompt=prompts[i], max_tokens=len(answers[i]) + 4) for i in part]
+        requests = [Request(prompts[i], len(answers[i]) + MARGIN, stop=codec.stop) for i in part]
         for i, done in zip(part, generator.generate(requests), strict=True):
             text = codec.decode(done.tokens)
             found[i] = Recalled(needles[i], len(prompts[i]), text, gives(text, needles[i].answer))
@@ -94,9 +95,9 @@ def gives(text: str, answer: str) -> bool:
 
 
 def longer_than(codec: ChatCodec, needles: Sequence[Needle], window: int) -> list[Needle]:
-    """Return the needles whose prompt and answer do not fit into ``window`` tokens."""
+    """Return the needles whose prompt and answer (with ``MARGIN``) do not fit into ``window`` tokens."""
     encoded = codec.encode_text([needle.prompt + needle.answer for needle in needles])
-    return [needle for needle, ids in zip(needles, encoded, strict=True) if len(ids) > window]
+    return [needle for needle, ids in zip(needles, encoded, strict=True) if len(ids) + MARGIN > window]
 
 
 def summarise(recalled: Sequence[Recalled], window: int) -> list[dict[str, Any]]:

@@ -155,7 +155,7 @@ def _needle(run: _Run, stage: str) -> dict[str, Any]:
     assert config is not None
     codec, folder = open_codec(run.context), model_folder(run.context, stage)
     window = trained_window(run.context, stage)
-    needles = needle.read_needles(_set_path(run, "needle_test"), config.per_length)
+    needles = needle.read_needles(_set_path(run, "needle_test", ".docs.jsonl"), config.per_length)
     beyond = needle.longer_than(codec, needles, window)
     limit = int(window * config.yarn_factor)
     too_long = {n.id for n in needle.longer_than(codec, beyond, limit)}

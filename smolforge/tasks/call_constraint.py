@@ -101,8 +101,8 @@ class CallConstraint:
             allowed[forced] = True
             return allowed
         allowed[self._walk(vocabulary.words, place)] = True
-        if isinstance(place, State):
-            allowed[self._walk(vocabulary.added, place)] = True
+        for state in _outside(place):
+            allowed[self._walk(vocabulary.added, state)] = True
         return allowed
 
     def advance(self, token: int) -> None:
@@ -155,6 +155,14 @@ class CallConstraint:
             if below.children:
                 found += self._walk(below, following)
         return found
+
+
+def _outside(place: State | _Copying) -> list[State]:
+    """Return the states an added token may begin at: it may close a copied value, never stand for a part of it."""
+    if isinstance(place, State):
+        return [place]
+    ends = [place.after] if place.may_end else []
+    return ends + ([place.listed] if place.listed is not None else [])
 
 
 def _forced(node: TrieNode, state: State) -> int:

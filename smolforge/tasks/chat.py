@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
 
-from smolforge.errors import ConfigError
+from smolforge.errors import ConfigError, DataError
 from smolforge.generator import Completion, Constraint, Generator, Request, Sampling
 from smolforge.tasks.vocabulary import Vocabulary
 from smolforge.tokens.messages import Message, Mode, ToolCall, parse_answer
@@ -36,12 +36,16 @@ class ChatAnswer:
 
 @dataclass(frozen=True)
 class ChatModel:
-    """A generator with the codec its prompts are written in; ``vocabulary_size`` where the model has more logits than
-    the tokenizer has tokens."""
+    """A generator with the codec its prompts are written in.
+
+    ``vocabulary_size`` is given where the model has more logits than the tokenizer has tokens; ``context`` is how many
+    positions the model has, prompt and answer together.
+    """
 
     generator: Generator
     codec: ChatCodec
     vocabulary_size: int | None = None
+    context: int | None = None
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -101,9 +105,12 @@ def chat(
 
 def _request(model: ChatModel, turn: Turn, max_tokens: int, sampling: Sampling) -> Request:
     late = turn.constraint is not None and turn.mode == "think"
+    prompt = model.codec.prompt(turn.messages, turn.mode, turn.tools)
+    if model.context is not None and len(prompt) >= model.context:
+        raise DataError(f"the prompt takes {len(prompt)} tokens, the model has {model.context} positions")
     return Request(
-        prompt=model.codec.prompt(turn.messages, turn.mode, turn.tools),
-        max_tokens=max_tokens,
+        prompt=prompt,
+        max_tokens=max_tokens if model.context is None else min(max_tokens, model.context - len(prompt)),
         sampling=sampling,
         stop=model.codec.stop,
         constraint=turn.constraint,
@@ -119,7 +126,13 @@ def _within_budget(
     thinking = [i for i, turn in enumerate(turns) if turn.mode == "think"]
     first = model.generator.generate(
         [
-            replace(r, max_tokens=budget, stop=r.stop | {close}, constraint=None, constrain_after=None)
+            replace(
+                r,
+                max_tokens=min(budget, r.max_tokens - 1),
+                stop=r.stop | {close},
+                constraint=None,
+                constrain_after=None,
+            )
             for r in (requests[i] for i in thinking)
         ]
     )

@@ -34,6 +34,7 @@ def write_run(folder: Path) -> dict[str, Artifact]:
     }
     counts: dict[str, Any] = {
         "synthesize": {"commands_train": 58500, "commands_seen": 1800, "reasoning_test": 300},
+        "tokenizer": {"vocab_size": 4096},
         "merge": {"parameters": 5_046_784},
     }
     return {stage: _write(folder, stage, content, counts.get(stage, {})) for stage, content in files.items()}
@@ -95,12 +96,11 @@ def _sources() -> list[dict[str, Any]]:
 
 
 def _fertility() -> dict[str, Any]:
-    rows = {
-        language: {"bytes_per_token": 3.9 - 0.2 * i, "tokens_per_word": None if language == "zh" else 1.5 + 0.1 * i,
-                   "parity": 1 + 0.07 * i}
+    return {
+        language: {"bytes_per_token": 3.9 - 0.2 * i, "tokens_per_word": 1.5 + 0.1 * i,
+                   "split_words": 0.3, "parity": 1 + 0.07 * i}
         for i, language in enumerate(LANGUAGES)
     }  # fmt: skip
-    return {"vocab_size": 4096, "languages": rows}
 
 
 def _log(stage: str) -> list[dict[str, Any]]:
@@ -164,7 +164,14 @@ def _results() -> dict[str, Any]:
 
 def _text_row(index: int) -> dict[str, Any]:
     value = 1.9 + 0.05 * index
-    measured = {"value": value, "low": value - 0.06, "high": value + 0.07, "bytes": 60000, "documents": 200, "tokens": 19000}
+    measured = {
+        "value": value,
+        "low": value - 0.06,
+        "high": value + 0.07,
+        "bytes": 60000,
+        "documents": 200,
+        "tokens": 19000,
+    }
     xz = {"alone": 3.2, "with_context": 2.3, "context_bytes": 1_900_000, "held_out_bytes": 60000}
     return {"models": {"pretrain": measured}, "best": "pretrain", "xz": xz}
 

@@ -13,6 +13,13 @@ from smolforge.recipe.report.charts import Bar, bar_chart
 from smolforge.recipe.report.gather import Gathered
 
 REASONS_SHOWN = 14
+FERTILITY = {
+    "bytes_per_token": "bytes per token",
+    "tokens_per_word": "tokens per word",
+    "split_words": "share of words split",
+    "parity": "parity with English",
+    "copied_alike": "copied alike",
+}
 
 
 def funnel_section(run: Gathered) -> Section:
@@ -85,19 +92,16 @@ def _flat(counts: dict[str, Any], prefix: str = "") -> dict[str, int]:
 def tokenizer_section(run: Gathered) -> Section:
     """What a token is worth in each language."""
     section = Section("tokenizer", "Tokenizer", "The recipe has no tokenizer stage.")
-    fertility = run.file("tokenizer", "fertility.json")
-    if not fertility:
+    languages: dict[str, dict[str, Any]] = run.file("tokenizer", "fertility.json") or {}
+    if not languages:
         return section
-    languages: dict[str, dict[str, Any]] = fertility["languages"]
-    if "vocab_size" in fertility:
-        section.add(Note(f"Byte-level BPE with {fertility['vocab_size']:,} tokens."))
+    if size_of := run.artifacts["tokenizer"].manifest.counts.get("vocab_size"):
+        section.add(Note(f"Byte-level BPE with {size_of:,} tokens."))
     worth = [Bar(lang, row["bytes_per_token"]) for lang, row in languages.items() if row.get("bytes_per_token")]
     section.add(Chart(bar_chart([("", worth)], x_label="bytes per token"), "More bytes per token: shorter prompts."))
     parity = [Bar(lang, row["parity"], colour=2) for lang, row in languages.items() if row.get("parity")]
     caption = "Tokens of the same sentences relative to English; the dashed line is English."
     section.add(Chart(bar_chart([("", parity)], x_label="tokens relative to English", line=1.0), caption))
-    rows = [
-        [Cell(lang, "code"), *(fixed(row.get(name), 2) for name in ("bytes_per_token", "tokens_per_word", "parity"))]
-        for lang, row in languages.items()
-    ]
-    return section.add(Table(["language", "bytes per token", "tokens per word", "parity with English"], rows))
+    rows = [[Cell(lang, "code"), *(fixed(row.get(name), 2) for name in FERTILITY)] for lang, row in languages.items()]
+    caption = "Copied alike: the share of copied slot values whose tokens in the call also stand in the command."
+    return section.add(Table(["language", *FERTILITY.values()], rows, caption))

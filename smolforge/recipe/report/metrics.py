@@ -19,7 +19,9 @@ NAMES = (
     "tokenizer.vocab_size",
     "tokenizer.bytes_per_token.<language>",
     "tokenizer.tokens_per_word.<language>",
+    "tokenizer.split_words.<language>",
     "tokenizer.parity.<language>",
+    "tokenizer.copied_alike.<language>",
     "train.<stage>.tokens",
     "train.<stage>.seconds",
     "train.<stage>.loss",
@@ -82,10 +84,10 @@ def _data(run: Gathered) -> Figures:
         last = [row for row in funnel if row["step"] == funnel[-1]["step"] and not row["reason"]]
         yield "corpus.documents_kept", sum(row["documents_out"] for row in last)
         yield "corpus.bytes_kept", sum(row["bytes_out"] for row in last)
-    fertility = run.file("tokenizer", "fertility.json") or {}
-    yield "tokenizer.vocab_size", fertility.get("vocab_size")
-    for language, row in fertility.get("languages", {}).items():
-        for name in ("bytes_per_token", "tokens_per_word", "parity"):
+    if "tokenizer" in run.artifacts:
+        yield "tokenizer.vocab_size", run.artifacts["tokenizer"].manifest.counts.get("vocab_size")
+    for language, row in (run.file("tokenizer", "fertility.json") or {}).items():
+        for name in ("bytes_per_token", "tokens_per_word", "split_words", "parity", "copied_alike"):
             yield f"tokenizer.{name}.{language}", row.get(name)
 
 
