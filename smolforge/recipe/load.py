@@ -113,6 +113,8 @@ def _apply(data: dict[str, Any], word: str, stages: Sequence[Stage]) -> tuple[st
         index = _index(here, path[-1], word)
         here[index] = [*here[index], value] if operator == "+=" else value
         return (*path[:-1], index)
+    if not isinstance(here, dict):
+        raise ConfigError(f"'{word}': {'.'.join(path[:-1])} is {here!r}, which has no keys")
     if operator == "+=":
         present = here[path[-1]] if path[-1] in here else _default(path, stages)
         if not isinstance(present, list):

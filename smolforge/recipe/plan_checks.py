@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import cache
 
 import numpy as np
 
@@ -85,6 +86,7 @@ def check_preference(config: PreferenceConfig, recipe: Recipe) -> Findings:
     return ([] if config.snapshots else notes), problems
 
 
+@cache
 def rope_signal(theta: float, length: int, head_dim: int) -> float:
     """Return min over distances m < ``length`` of sum_i cos(m theta^(-2i/d)).
 
