@@ -7,9 +7,10 @@ tokens) that ``call_constraint`` walks in step with its grammar.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from tokenizers import Tokenizer
+
+from smolforge.tokens.tokenizer import byte_alphabet
 
 
 class TrieNode:
@@ -30,20 +31,6 @@ class TrieNode:
             node.token = token
 
 
-@cache
-def byte_of_character() -> dict[str, int]:
-    """Return the byte each character of a byte-level BPE vocabulary stands for.
-
-    The printable bytes of Latin-1 stand for themselves; the other 68 are written as the characters from U+0100 on, in
-    order (the scheme of GPT-2's tokenizer, which all byte-level BPE files follow).
-    """
-    printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
-    others = [byte for byte in range(256) if byte not in printable]
-    table = {chr(byte): byte for byte in printable}
-    table.update({chr(256 + index): byte for index, byte in enumerate(others)})
-    return table
-
-
 @dataclass(frozen=True)
 class Vocabulary:
     """``pieces[id]`` are a token's bytes; ``words`` holds ordinary tokens, ``added`` the added (special) ones.
@@ -60,7 +47,7 @@ class Vocabulary:
     @classmethod
     def from_tokenizer(cls, tokenizer: Tokenizer, size: int | None = None) -> Vocabulary:
         """Read a byte-level tokenizer; ``size`` is the number of the model's logits where it is padded beyond it."""
-        table = byte_of_character()
+        table = {character: byte for byte, character in enumerate(byte_alphabet())}
         added_tokens = tokenizer.get_added_tokens_decoder()
         ids = tokenizer.get_vocab(with_added_tokens=True)
         needed = max(ids.values(), default=-1) + 1
