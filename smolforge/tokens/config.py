@@ -27,7 +27,7 @@ class TokenizerConfig(Config):
     bytes_per_language: int = Field(200_000, ge=0, description="at most so much text of each language")
     sets: tuple[str, ...] = ("commands_train", "reasoning_midtrain", "reasoning_train")
     document_sets: tuple[str, ...] = ("copying.docs",)
-    bytes_per_set: int = Field(2_000_000, ge=0, description="at most so much of each synthesized set")
+    bytes_per_set: int = Field(4_000_000, ge=0, description="at most so much of each synthesized set")
     pre_tokenizer: PreTokenizer = "llama-bpe"
     digits: Literal["single", "triple"] = "single"
     han: Literal["characters", "runs"] = "characters"

@@ -47,12 +47,16 @@ def parity(codec: ChatCodec, aligned: Sequence[Mapping[str, str]]) -> dict[str, 
     return {REFERENCE: 1.0, **ratios} if ratios else {}
 
 
-def copied_values(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (command, value) for every string argument of the answer's calls that stands in the last user message."""
-    users = [message["content"] for message in row["messages"] if message["role"] == "user"]
-    calls = row["messages"][-1].get("tool_calls") or []
-    strings = [value for call in calls for value in call["arguments"].values() if isinstance(value, str)]
-    return [(users[-1], value) for value in strings if users and value and value in users[-1]]
+def copied_values(row: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the last user message and the string arguments of the answer's calls that are copied from it.
+
+    ``meta.free`` names the copied arguments; without it every one that stands in the message counts.
+    """
+    command = next((m["content"] for m in reversed(row["messages"]) if m["role"] == "user"), "")
+    free = (row.get("meta") or {}).get("free")
+    pairs = [pair for call in row["messages"][-1].get("tool_calls") or [] for pair in call["arguments"].items()]
+    values = [value for name, value in pairs if isinstance(value, str) and (free is None or name in free)]
+    return command, [value for value in values if value and value in command]
 
 
 def copy_share(codec: ChatCodec, rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -60,7 +64,8 @@ def copy_share(codec: ChatCodec, rows: Iterable[Mapping[str, Any]]) -> dict[str,
     same: dict[str, list[bool]] = defaultdict(list)
     opening = codec.encode_text(['"name": "'])[0]
     for row in rows:
-        for command, value in copied_values(row):
+        command, values = copied_values(row)
+        for value in values:
             quoted, ids = codec.encode_text([f'"name": "{value}', command])
             wanted = quoted[len(opening) :]
             found = any(ids[i : i + len(wanted)] == wanted for i in range(len(ids) - len(wanted) + 1))

@@ -199,7 +199,7 @@ class ChatCodec:
 
     def _batch(self, texts: Sequence[str]) -> Sequence[Any]:
         try:
-            return self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+            return self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         except (TypeError, UnicodeEncodeError):
             bad = next((t for t in texts if any("\ud800" <= c <= "\udfff" for c in t)), "")
             raise DataError(f"text with a lone surrogate cannot be encoded: {bad[:40]!r}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from smolforge.errors import ConfigError
@@ -19,6 +19,8 @@ from smolforge.tokens.special import SPECIAL_TOKENS
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+COPIED_SHARE = 0.05  # a word that stands in values more often than this share of its uses counts as copied
+_WORD = re.compile(r" ([^\W\d_]+)")
 _CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
 _LINES = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
@@ -81,13 +83,14 @@ def train_tokenizer(
     config: TokenizerConfig,
     *,
     tools: Iterable[Mapping[str, Any]] = (),
-    copied: Collection[str] = (),
+    commands: Iterable[tuple[str, Sequence[str]]] = (),
     aligned: Mapping[str, Sequence[str]] | None = None,
 ) -> Tokenizer:
     """Train on ``texts`` by language and on rendered ``chats``; deterministic.
 
-    ``copied``: first words of values that answers copy, which never get a token with a space. ``aligned``: the same
-    sentences by language, for ``balance: parity``. ConfigError when the vocabulary cannot hold the scaffold.
+    ``commands``: (text, values copied from it), which tell words that may get a token with their space from words
+    that are copied. ``aligned``: the same sentences by language, for ``balance: parity``. ConfigError when the
+    vocabulary cannot hold the scaffold.
     """
     scaffold = list(dict.fromkeys([*config.scaffold, *TEMPLATE_SCAFFOLD]))
     if config.scaffold_from_tools:
@@ -101,7 +104,7 @@ def train_tokenizer(
     samples = {name: list(rows) for name, rows in texts.items()}
     samples["chats"] = [piece for chat in chats for piece in cut.split(chat) if piece]
     merges = _learn_merges(samples, config, aligned)
-    words = _space_words(samples, copied) if config.spaces == "apart" else []
+    words = _space_words(samples, list(commands)) if config.spaces == "apart" else []
     return _assemble(merges, words, scaffold, config)
 
 
@@ -144,14 +147,19 @@ def _learn_merges(
     return [(left, right) for left, right in merges if len(left + right) <= config.max_token_length]
 
 
-def _space_words(samples: Mapping[str, Sequence[str]], copied: Collection[str]) -> list[str]:
-    """Words by how often they follow a space, without those that answers copy."""
+def _space_words(samples: Mapping[str, Sequence[str]], commands: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+    """Words by how often they follow a space in commands, without those that calls copy; without commands, in all text.
+
+    Only words of commands: a word that is common elsewhere may well be a value nobody has said yet.
+    """
     counts: Counter[str] = Counter()
-    for rows in samples.values():
-        for text in rows:
-            counts.update(re.findall(r" ([^\W\d_]+)", text))
-    taken = set(copied)
-    return [w for w, n in sorted(counts.items(), key=lambda item: (-item[1], item[0])) if n > 1 and w not in taken]
+    copied: Counter[str] = Counter()
+    for text in (text for text, _ in commands) if commands else (text for rows in samples.values() for text in rows):
+        counts.update(_WORD.findall(" " + text))
+    for _, values in commands:
+        copied.update(word for value in values for word in _WORD.findall(" " + value))
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [word for word, n in ranked if n > 1 and copied[word] <= COPIED_SHARE * n]
 
 
 def _assemble(

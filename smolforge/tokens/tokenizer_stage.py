@@ -30,11 +30,11 @@ def run(config: TokenizerConfig, context: StageContext) -> StageOutcome:
         language: up_to(rows, config.bytes_per_language)
         for language, rows in corpus_texts(corpus / "kept", config.languages).items()
     }
-    chats, copied = _chats(config, synthesized)
+    chats, commands = _chats(config, synthesized)
     aligned = _aligned(corpus)
     context.progress.update(1)
     tokenizer = train_tokenizer(
-        texts, chats, config, tools=read_json(synthesized / "tools.json"), copied=copied,
+        texts, chats, config, tools=read_json(synthesized / "tools.json"), commands=commands,
         aligned={key: [row[key] for row in aligned if key in row] for key in texts if any(key in r for r in aligned)},
     )  # fmt: skip
     codec = ChatCodec(tokenizer)
@@ -45,22 +45,25 @@ def run(config: TokenizerConfig, context: StageContext) -> StageOutcome:
     write_json(context.work / "fertility.json", report)
     context.progress.update(3)
     sample = {language: sum(len(text.encode()) for text in rows) for language, rows in texts.items()}
-    counts = {"vocab_size": codec.vocab_size, "sample_bytes": sample, "chats": len(chats), "copied_words": len(copied)}
+    counts = {"vocab_size": codec.vocab_size, "sample_bytes": sample, "chats": len(chats), "commands": len(commands)}
     metrics = {f"{key}/{lang}": value for lang, row in report.items() for key, value in row.items() if key != "texts"}
     return StageOutcome(counts=counts, metrics=metrics)
 
 
-def _chats(config: TokenizerConfig, folder: Path) -> tuple[list[str], set[str]]:
-    """Return rendered conversations and documents, and the first words of the values that answers copy."""
+def _chats(config: TokenizerConfig, folder: Path) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Return rendered conversations and documents, and (command, values copied from it) of every call."""
     chats: list[str] = []
-    copied: set[str] = set()
+    commands: list[tuple[str, list[str]]] = []
     for name in config.sets:
         rows = list(read_jsonl(folder / f"{name}.jsonl"))
         chats += up_to(rendered(rows), config.bytes_per_set)
-        copied |= {value.split(" ")[0] for row in rows for _, value in copied_values(row)}
+        for row in rows:
+            command, values = copied_values(row)
+            if row["messages"][-1].get("tool_calls"):
+                commands.append((command, values))
     for name in config.document_sets:
         chats += up_to((row["text"] for row in read_jsonl(folder / f"{name}.jsonl")), config.bytes_per_set)
-    return chats, copied
+    return chats, commands
 
 
 def _aligned(corpus: Path) -> list[dict[str, str]]:
@@ -103,6 +106,8 @@ def write_tokenizer_side_files(folder: Path, codec: ChatCodec, config: Tokenizer
             "eos": codec.special[IM_END],
             "end_of_text": codec.special[END_OF_TEXT],
             "pad": codec.special[PAD],
+            "vocab_size": codec.vocab_size,
+            "ids": {token: codec.special[token] for token in SPECIAL_TOKENS},
             "tokens": {
                 token: {"id": codec.special[token], "ggml_type": "user_defined" if token in shown else "control"}
                 for token in SPECIAL_TOKENS
