@@ -10,7 +10,7 @@ from smolforge.corpus.synthesize import arithmetic, slot_logic
 from smolforge.corpus.synthesize.commands import Clarity, Command
 from smolforge.corpus.synthesize.config import LANGUAGES, ReasoningConfig
 from smolforge.corpus.synthesize.hassil_sampler import ARGUMENT_ORDER, Draw, Template, load_templates, normalize
-from smolforge.corpus.synthesize.home_values import Filler, expand, load_home_values
+from smolforge.corpus.synthesize.home_values import Filler, expand, load_home_values, shared_nouns
 from smolforge.corpus.synthesize.preferences import wrong_span
 from smolforge.corpus.synthesize.pseudo_words import pseudo_phrase
 from smolforge.corpus.synthesize.reasoning import build_reasoning
@@ -95,23 +95,64 @@ def test_alternatives_in_a_value_entry_multiply() -> None:
 def test_invented_words_are_plenty_and_not_in_the_lists(language: str) -> None:
     home = load_home_values(language, 0.15)
     rng = random.Random(5)
-    filler = Filler(home, "train", "pseudo")
-    words = {filler("area", (), "", rng) for _ in range(300)}
+    filler = Filler(home, "train", "invented")
+    words = {filler("todo_list_item", (), "", rng) for _ in range(300)}
     assert len(words) > 250
     assert not {word.casefold() for word in words} & home.known
     assert all(len(pseudo_phrase(language, rng, longest=1).split()) == 1 for _ in range(20))
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_invented_device_keeps_a_noun_of_its_kind(language: str) -> None:
+    home = load_home_values(language, 0.15)
+    filler = Filler(home, "train", "invented")
+    rng = random.Random(6)
+    nouns = home.trained_nouns["name.light"]
+    for _ in range(50):
+        name = filler("name", ("light",), "", rng).casefold()
+        assert any(name.startswith(noun) or name.endswith(noun) for noun in nouns)
+        assert name not in home.known
+
+
+def test_nouns_are_the_words_or_endings_that_values_share() -> None:
+    assert shared_nouns("en", ["desk lamp", "lava lamp", "router"]) == {"desk lamp": "lamp", "lava lamp": "lamp"}
+    german = shared_nouns("de", ["Kinderzimmer", "Gästezimmer", "Kammer", "Flur"])
+    assert german["Kinderzimmer"] == german["Gästezimmer"] == "zimmer"
+    assert "Flur" not in german
+
+
 def test_a_text_with_two_calls_is_a_fault_and_so_is_an_invented_value_nothing_decides() -> None:
     home = load_home_values("en", 0.15)
-    on = Draw("open zorbal", "HassTurnOn", {"name": "zorbal"}, ("name",), "open {}", "open {name}")
-    valve = Draw("open tap", "HassSetPosition", {"name": "tap"}, ("name",), "open {}", "open {name}")
-    same = Draw("open tap", "HassTurnOn", {"name": "tap"}, ("name",), "open {}", "open {name}")
-    clear = Clarity(home, [Command(on, "pseudo"), Command(valve, "real"), Command(same, "real")])
-    assert clear.fault("train", Command(valve, "real")) == "two_calls"
-    assert clear.fault("train", Command(on, "pseudo")) == "undecidable"
-    alone = Clarity(home, [Command(on, "pseudo")])
-    assert alone.fault("train", Command(on, "pseudo")) is None
+    timer = Draw(
+        "cancel zorbal", "HassCancelTimer", {"name": "zorbal"}, ("name",), (), "cancel {}", "cancel {timer_name:name}"
+    )
+    item = Draw(
+        "cancel milk",
+        "HassListRemoveItem",
+        {"item": "milk"},
+        ("item",),
+        (),
+        "cancel {}",
+        "cancel {shopping_list_item:item}",
+    )
+    same = Draw(
+        "cancel milk", "HassCancelTimer", {"name": "milk"}, ("name",), (), "cancel {}", "cancel {timer_name:name}"
+    )
+    clear = Clarity(home, [], [Command(timer, "invented"), Command(item, "real"), Command(same, "real")])
+    assert clear.fault("train", Command(item, "real")) == "two_calls"
+    assert clear.fault("train", Command(timer, "invented")) == "undecidable"
+    assert Clarity(home, [], [Command(timer, "invented")]).fault("train", Command(timer, "invented")) is None
+
+
+def test_an_unknown_place_counts_only_if_training_knows_its_noun() -> None:
+    home = load_home_values("en", 0.15)
+    known = next(value for value in home.pools["held_out"]["area"] if home.has_trained_noun("area", value))
+    for place, fault in ((known, None), ("observatory", "unknown_noun")):
+        draw = Draw(
+            f"clean {place}", "HassVacuumCleanArea", {"area": place}, ("area",), ("area",), "clean {}", "clean {area}"
+        )
+        assert Clarity(home, [], [Command(draw, "real")]).fault("values", Command(draw, "real")) == fault
+        assert Clarity(home, [], [Command(draw, "real")]).fault("train", Command(draw, "real")) is None
 
 
 def test_tool_bounds_come_from_the_slot_lists_and_refuse_what_is_outside(english: list[Template]) -> None:

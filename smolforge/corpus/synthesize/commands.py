@@ -22,14 +22,16 @@ SETS: tuple[SetName, ...] = ("train", "seen", "templates", "values")
 SPARE = {"train": 1.2, "seen": 3.0, "templates": 2.5, "values": 3.0}  # drawn per row kept: conflicts and repeats go
 TRIES = 4
 SURVEY = 8  # draws per template that only serve to find texts with two calls
-MIXED_SHARE = 0.5  # of the invented device names, how many keep the real noun
 _TEMPLATE_WORD = re.compile(r"<[^>]+>|\w+")
+_FREE_SLOT = re.compile(
+    r"\{((?:area|floor|name|timer_name|zone|message|search_query|\w+_item|timer_command)(?::\w+)?)\}"
+)
 _TEMPLATE_SLOT = re.compile(r"\{[^}]*\}")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A draw with the way its values were chosen."""
+    """A draw with the way its free values were chosen: ``real`` from a list, or ``invented``."""
 
     draw: Draw
     style: Style
@@ -97,7 +99,7 @@ def draw_commands(
     """Yield commands distinct within their template, about ``rows`` of them, from templates in a balanced way."""
     split: Split = "held_out" if purpose == "values" else "train"
     pseudo = {"train": config.pseudo_share, "values": config.held_out_pseudo_share}.get(purpose, 0.0)
-    fillers: dict[Style, Filler] = {style: Filler(home, split, style) for style in ("real", "mixed", "pseudo")}
+    fillers: dict[Style, Filler] = {style: Filler(home, split, style) for style in ("real", "invented")}
     for template, quota in zip(templates, quotas(templates, rows, config.intent_balance), strict=True):
         rng = keyed_random(seed, home.language, template.intent, template.combination, template.sentence, purpose)
         wanted = int(quota) + (rng.random() < quota % 1)
@@ -105,9 +107,7 @@ def draw_commands(
         for _ in range(wanted * TRIES):
             if len(seen) >= wanted:
                 break
-            style: Style = "real"
-            if rng.random() < pseudo:
-                style = "mixed" if rng.random() < MIXED_SHARE else "pseudo"
+            style: Style = "invented" if rng.random() < pseudo else "real"
             draw = template.draw(rng, fillers[style])
             if draw is not None and draw.text.casefold() not in seen:
                 seen.add(draw.text.casefold())
@@ -136,7 +136,9 @@ def build_language(language: str, config: CommandsConfig, seed: int) -> Language
     drawn = {
         name: list(draw_commands(sources[name], wanted[name] * SPARE[name], config, seed, home, name)) for name in SETS
     }
-    clear = Clarity(home, [*_survey(templates, home, seed), *(command for rows in drawn.values() for command in rows)])
+    clear = Clarity(
+        home, templates, [*_survey(templates, home, seed), *(command for rows in drawn.values() for command in rows)]
+    )
     result = LanguageCommands(language, combinations=clear.combinations)
     result.templates.update(trained=len(trained), held_out=len(held))
     for template in templates:
@@ -151,13 +153,20 @@ def build_language(language: str, config: CommandsConfig, seed: int) -> Language
 
 
 class Clarity:
-    """Knows which texts, and which sentences around unknown values, stand for more than one call."""
+    """Knows which texts, and which sentences around unknown values, stand for more than one call.
 
-    def __init__(self, home: HomeValues, commands: Iterable[Command]) -> None:
+    Sentences are compared twice: the templates as written, and the skeletons of everything that was drawn.
+    """
+
+    def __init__(self, home: HomeValues, templates: Iterable[Template], commands: Iterable[Command]) -> None:
         self.home = home
         self.combinations: dict[str, set[tuple[str, ...]]] = defaultdict(set)
         self.calls: dict[str, set[tuple[object, ...]]] = defaultdict(set)
         self.skeletons: dict[str, set[tuple[object, ...]]] = defaultdict(set)
+        self.sentences: dict[str, set[tuple[object, ...]]] = defaultdict(set)
+        for template in templates:
+            slots = tuple(found.partition(":")[2] or found for found in _FREE_SLOT.findall(template.sentence))
+            self.sentences[_FREE_SLOT.sub("{}", template.sentence)].add((template.intent, slots))
         for command in commands:
             self.combinations[command.draw.intent].add(tuple(command.draw.arguments))
             self.calls[command.key].add(command.draw.call_key())
@@ -165,13 +174,19 @@ class Clarity:
 
     def fault(self, name: SetName, command: Command) -> str | None:
         """Return why a command cannot be answered, or None."""
+        draw = command.draw
         if len(self.calls[command.key]) > 1:
             return "two_calls"
-        if len(self.skeletons[command.draw.skeleton]) == 1 or (command.style == "real" and name != "values"):
+        if command.style == "real" and name != "values":
             return None
-        # The words around the values leave the call open: a trained noun in every value has to decide it.
-        values = [str(command.draw.arguments[slot]) for slot in command.draw.free]
-        return None if all(self.home.has_trained_noun(value) for value in values) else "undecidable"
+        if command.style == "real" and not all(
+            self.home.has_trained_noun(slot, str(draw.arguments[slot])) for slot in draw.places
+        ):
+            return "unknown_noun"
+        sentences = self.sentences[_FREE_SLOT.sub("{}", draw.template)]
+        if set(draw.places) != set(draw.free) and max(len(sentences), len(self.skeletons[draw.skeleton])) > 1:
+            return "undecidable"
+        return None
 
 
 def _distinct(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +49,7 @@ def spoken(draw: Draw, config: CommandsConfig, seed: int) -> Draw:
         slot: text[: len(str(value))] if slot in draw.free and str(value) not in text else value
         for slot, value in draw.arguments.items()
     }
-    return Draw(text, draw.intent, arguments, draw.free, draw.skeleton, draw.template)
+    return replace(draw, text=text, arguments=arguments)
 
 
 def prompt(text: str, system: str | None) -> list[Row]:

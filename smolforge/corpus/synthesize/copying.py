@@ -30,7 +30,7 @@ class Drills:
     def __init__(self, language: str, held_out_values: float, seed: int) -> None:
         self.language, self.seed = language, seed
         home = load_home_values(language, held_out_values)
-        self.real, self.pseudo = Filler(home, "train", "real"), Filler(home, "train", "pseudo")
+        self.real, self.pseudo = Filler(home, "train", "real"), Filler(home, "train", "invented")
 
     def value(self, rng: random.Random) -> str:
         """Return a real value half of the time, invented words otherwise."""

@@ -56,13 +56,15 @@ _BETWEEN_HAN = re.compile(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff\d])|(?<=\d) (
 
 @dataclass(frozen=True)
 class Draw:
-    """One command. ``free`` names the arguments whose value is a span of ``text``, in the order of the text;
-    ``skeleton`` is the text with a gap in their place and ``#`` for numbers."""
+    """One command. ``free`` names the arguments whose value is a span of ``text``, in the order of the text,
+    ``places`` those that name a room, a floor or a device; ``skeleton`` is the text with gaps for them and ``#`` for
+    numbers."""
 
     text: str
     intent: str
     arguments: dict[str, Scalar]
     free: tuple[str, ...]
+    places: tuple[str, ...]
     skeleton: str
     template: str
 
@@ -98,6 +100,7 @@ class Walk:
     skeleton: list[str] = field(default_factory=list)
     arguments: dict[str, Scalar] = field(default_factory=dict)
     free: list[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
 
     def say(self, text: str) -> None:
         """Append literal text."""
@@ -133,7 +136,7 @@ class Template:
             return None
         arguments = {name: walk.arguments[name] for name in ARGUMENT_ORDER if name in walk.arguments}
         skeleton = normalize(self.language, "".join(walk.skeleton)).casefold()
-        return Draw(text, self.intent, arguments, tuple(walk.free), skeleton, self.sentence)
+        return Draw(text, self.intent, arguments, tuple(walk.free), tuple(walk.places), skeleton, self.sentence)
 
 
 def normalize(language: str, text: str) -> str:
@@ -295,6 +298,8 @@ def _free(name: str, slot: str, walk: Walk) -> None:
     walk.skeleton.append("{}")
     walk.arguments[slot] = value
     walk.free.append(slot)
+    if name in FREE_LISTS:
+        walk.places.append(slot)
 
 
 def _number(language: str, name: str, slot: str, known: RangeSlotList, walk: Walk) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -19,41 +21,71 @@ from smolforge.corpus.synthesize.pseudo_words import pseudo_phrase, pseudo_word
 from smolforge.errors import DataError
 
 Split = Literal["train", "held_out"]
-Style = Literal["real", "mixed", "pseudo"]
+Style = Literal["real", "invented"]
 
 POOL_OF_LIST = {"shopping_list_item": "item", "todo_list_item": "item", "timer_command": "conversation_command"}
 POOLS = ("area", "floor", "item", "message", "search_query", "zone", "timer_name", "conversation_command")
+PLACES = frozenset({"area", "floor", "name"})  # what only its noun tells apart: "the zorbal room", "the zorbal lamp"
 DOMAIN_ALIAS = {"input_button": "button"}
 ANY_DOMAIN = ("light", "switch", "fan", "media_player", "climate", "cover")
-SHORT_WORD = 2  # "de", "a", "в" say nothing about what a device is
-COMPOUND_ENDING = 4  # German "Stehlampe" and "Leselampe" share "ampe"
-HEAD_FIRST = frozenset({"fr", "es", "it", "pt", "ar"})
+# German and Chinese put the noun at the end of the word: the shortest ending that counts as one.
+COMPOUND_ENDING = {"de": 4, "zh": 1}
+NO_NOUN = frozenset(
+    {
+        "a",
+        "al",
+        "au",
+        "da",
+        "de",
+        "del",
+        "della",
+        "des",
+        "di",
+        "do",
+        "du",
+        "el",
+        "en",
+        "et",
+        "la",
+        "le",
+        "les",
+        "of",
+        "à",
+    }
+)
 _ALTERNATIVES = re.compile(r"\(([^()]*\|[^()]*)\)")
 _PREPOSITIONS = {"ru": re.compile(r"(?:^|\s)(?:в|во|на) $", re.IGNORECASE)}
 
 
 @dataclass(frozen=True)
 class HomeValues:
-    """The lists of one language, each cut in two. ``pools[split][name]``; device names lie under ``name.<domain>``."""
+    """The lists of one language, each cut in two. ``pools[split][name]``; device names lie under ``name.<domain>``.
+
+    ``nouns[name]`` maps the values of a list of places or devices to the noun they share with others of the list.
+    """
 
     language: str
     pools: dict[Split, dict[str, tuple[str, ...]]]
     known: frozenset[str]
-    nouns: frozenset[str]
+    nouns: dict[str, dict[str, str]]
+    trained_nouns: dict[str, frozenset[str]]
 
-    def has_trained_noun(self, value: str) -> bool:
-        """Say whether a value has a word that some trained value has (in Chinese and in compounds: its ending)."""
-        return not self.nouns.isdisjoint(_nouns(self.language, value))
-
-    def pool(self, split: Split, list_name: str, domains: tuple[str, ...], rng: random.Random) -> tuple[str, ...]:
-        """Return the values fitting a slot list of the package; ``domains`` says what a device name may stand for."""
+    def pool_name(self, list_name: str, domains: tuple[str, ...], rng: random.Random) -> str:
+        """Return the list that fits a slot list of the package; ``domains`` says what a device name may stand for."""
         if list_name != "name":
-            return self.pools[split][POOL_OF_LIST.get(list_name, list_name)]
+            return POOL_OF_LIST.get(list_name, list_name)
         names = [f"name.{DOMAIN_ALIAS.get(domain, domain)}" for domain in domains or ANY_DOMAIN]
-        present = [name for name in names if name in self.pools[split]]
+        present = [name for name in names if name in self.pools["train"]]
         if not present:
             raise DataError(f"values.{self.language}.json: no device names for any of {', '.join(names)}")
-        return self.pools[split][rng.choice(present)]
+        return rng.choice(present)
+
+    def has_trained_noun(self, slot: str, value: str) -> bool:
+        """Say whether training has another value with the noun of ``value`` in the same slot."""
+        for name, nouns in self.nouns.items():
+            if name.startswith(slot) and nouns.get(value, "").casefold() in self.trained_nouns[name]:
+                return True
+        return False
 
 
 def expand(entry: str) -> list[str]:
@@ -75,26 +107,22 @@ def load_home_values(language: str, held_out: float) -> HomeValues:
     missing = [name for name in POOLS if name not in lists]
     if missing:
         raise DataError(f"{source}: the list '{missing[0]}' is missing")
+    nouns = {name: shared_nouns(language, values) for name, values in lists.items() if name.split(".")[0] in PLACES}
     kept_back: set[str] = set()
-    for values in lists.values():
-        by_hash = sorted(values, key=lambda value: fraction(language, value.casefold()))
-        count = max(1, round(len(values) * held_out))
-        kept_back.update(value.casefold() for value in by_hash[:count])
+    for name, values in lists.items():
+        # First those that add to a noun of the list: a person can tell an unknown "coal cellar" from an unknown device.
+        noun_of = nouns.get(name, {})
+        order = sorted(values, key=lambda value: fraction(language, value.casefold()))
+        order.sort(key=lambda value, noun_of=noun_of: noun_of.get(value, value) == value)  # type: ignore[misc]
+        kept_back.update(value.casefold() for value in order[: max(1, round(len(values) * held_out))])
     train = {name: tuple(v for v in values if v.casefold() not in kept_back) for name, values in lists.items()}
     held = {name: tuple(v for v in values if v.casefold() in kept_back) for name, values in lists.items()}
     empty = [name for name, values in train.items() if not values]
     if empty:
         raise DataError(f"{source}: the list '{empty[0]}' is too short to be split")
     known = frozenset(value.casefold() for values in lists.values() for value in values)
-    nouns = frozenset(noun for values in train.values() for value in values for noun in _nouns(language, value))
-    return HomeValues(language, {"train": train, "held_out": held}, known, nouns)
-
-
-def _nouns(language: str, value: str) -> set[str]:
-    if language == "zh":
-        return {value[-1:]}
-    words = [word for word in value.casefold().split() if len(word) > SHORT_WORD]
-    return {*words, *(word[-COMPOUND_ENDING:] for word in words if language == "de")}
+    trained = {name: frozenset(found[v].casefold() for v in train[name] if v in found) for name, found in nouns.items()}
+    return HomeValues(language, {"train": train, "held_out": held}, known, nouns, trained)
 
 
 def _flatten(raw: dict[str, object]) -> dict[str, list[str]]:
@@ -105,13 +133,38 @@ def _flatten(raw: dict[str, object]) -> dict[str, list[str]]:
             lists.update({f"{key}.{domain}": entries for domain, entries in value.items()})
         elif isinstance(value, list):
             lists[key] = value
+    if "area_after_preposition" in lists:
+        lists["area.after_preposition"] = lists.pop("area_after_preposition")
     return {name: list(dict.fromkeys(v for e in entries for v in expand(e))) for name, entries in lists.items()}
+
+
+def shared_nouns(language: str, values: Iterable[str]) -> dict[str, str]:
+    """Return for every value the word (German, Chinese: the ending) it best shares with others of the list, if any."""
+    candidates = {value: _noun_candidates(language, value) for value in values}
+    counts = Counter(noun.casefold() for nouns in candidates.values() for noun in nouns)
+    found: dict[str, str] = {}
+    for value, nouns in candidates.items():
+        shared = [noun for noun in nouns if counts[noun.casefold()] > 1]
+        if shared:  # "zimmer" of "Kinderzimmer", not the "mmer" it shares with "Kammer" too
+            found[value] = max(shared, key=lambda noun: (counts[noun.casefold()] * len(noun), len(noun)))
+    return found
+
+
+def _noun_candidates(language: str, value: str) -> list[str]:
+    words = value.split()
+    ending = COMPOUND_ENDING.get(language)
+    if ending is not None and len(words) == 1:
+        return [value[-size:] for size in range(ending, len(value) + 1)]
+    return [word for word in words if word.casefold() not in NO_NOUN and "'" not in word]
 
 
 @dataclass(frozen=True)
 class Filler:
-    """Chooses values for one draw: from one split, in one style. ``mixed`` keeps the noun of a device name and invents
-    the rest ("zorbal lamp"), so that a command whose verb depends on the device stays decidable."""
+    """Chooses values for one draw, from one split, in one style.
+
+    Invented values are pseudo-words; rooms, floors and devices keep the noun of a trained value beside the pseudo-word
+    ("zorbal room", "lampe zorbal"), because nothing else in a command tells which of the three it names.
+    """
 
     home: HomeValues
     split: Split
@@ -119,24 +172,28 @@ class Filler:
 
     def __call__(self, list_name: str, domains: tuple[str, ...], before: str, rng: random.Random) -> str:
         """Return a value for a slot of ``list_name``; ``before`` is what the sentence said so far."""
+        name = self.home.pool_name(list_name, domains, rng)
+        preposition = _PREPOSITIONS.get(self.home.language)
+        if preposition and f"{name}.after_preposition" in self.home.pools["train"] and preposition.search(before):
+            name = f"{name}.after_preposition"
         if self.style == "real":
-            return rng.choice(self._real(list_name, domains, before, rng))
-        if self.style == "mixed" and list_name == "name":
-            return self._mixed(rng.choice(self.home.pool(self.split, list_name, domains, rng)), rng)
+            return rng.choice(self.home.pools[self.split][name])
+        if list_name in PLACES:
+            return self._with_noun(name, rng)
         while (value := pseudo_phrase(self.home.language, rng)).casefold() in self.home.known:
             pass
         return value
 
-    def _real(self, list_name: str, domains: tuple[str, ...], before: str, rng: random.Random) -> tuple[str, ...]:
-        preposition = _PREPOSITIONS.get(self.home.language)
-        inflected = f"{list_name}_after_preposition"
-        if preposition and inflected in self.home.pools[self.split] and preposition.search(before):
-            return self.home.pools[self.split][inflected]
-        return self.home.pool(self.split, list_name, domains, rng)
-
-    def _mixed(self, name: str, rng: random.Random) -> str:
-        language, word = self.home.language, pseudo_word(self.home.language, rng)
+    def _with_noun(self, name: str, rng: random.Random) -> str:
+        """Put a pseudo-word in the place of all but the noun; a list without common nouns gives a real value."""
+        language, nouns = self.home.language, self.home.nouns[name]
+        eligible = [value for value in self.home.pools["train"][name] if value in nouns]
+        if not eligible:
+            return rng.choice(self.home.pools[self.split][name])
+        value = rng.choice(eligible)
+        word, noun = pseudo_word(language, rng), nouns[value]
         if language == "zh":
-            return word + name[-2:]
-        words = name.split()
-        return f"{words[0]} {word}" if language in HEAD_FIRST else f"{word} {words[-1]}"
+            return word + noun
+        if " " not in value and language == "de":
+            return word.capitalize() + noun.casefold()
+        return f"{noun} {word}" if value.startswith(noun) else f"{word} {noun}"
