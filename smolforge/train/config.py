@@ -17,7 +17,8 @@ class OptimizerConfig(Config):
     """AdamW for everything, or Muon for the matrices of the layers with AdamW for the rest.
 
     ``learning_rate`` is AdamW's peak; ``matrix_learning_rate`` is Muon's. AdamW decays every parameter but the
-    embedding (chosen by identity, so a tied head follows).
+    embedding (chosen by identity, so a tied head follows). ``block_rows`` lets Muon orthogonalise blocks of so many rows
+    instead of whole matrices, which costs a fraction of the arithmetic where batches are small.
     """
 
     name: Literal["adamw", "muon"] = "adamw"
@@ -27,6 +28,7 @@ class OptimizerConfig(Config):
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.1, ge=0)
     momentum: float = Field(0.95, ge=0, lt=1)
+    block_rows: int | None = Field(None, gt=0)
     grad_clip: float = Field(1.0, gt=0)
 
 

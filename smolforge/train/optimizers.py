@@ -20,15 +20,16 @@ from smolforge.train.config import OptimizerConfig
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 
 
-def orthogonalise(gradient_OI: Tensor, steps: int = 5) -> Tensor:
-    """Return the nearest semi-orthogonal matrix to ``gradient_OI``, up to singular values in about [0.7, 1.2]."""
+def orthogonalise(gradient_NOI: Tensor, steps: int = 5) -> Tensor:
+    """Return, for each of N matrices, the nearest semi-orthogonal one, singular values in about [0.7, 1.2]."""
     a, b, c = NEWTON_SCHULZ
-    x = gradient_OI.T if gradient_OI.shape[0] > gradient_OI.shape[1] else gradient_OI
-    x = x / (x.norm() + 1e-7)
+    tall = gradient_NOI.shape[-2] > gradient_NOI.shape[-1]
+    x = gradient_NOI.mT if tall else gradient_NOI
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + torch.addmm(gram, gram, gram, beta=b, alpha=c) @ x
-    result: Tensor = x.T if gradient_OI.shape[0] > gradient_OI.shape[1] else x
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    result: Tensor = x.mT if tall else x
     return result
 
 
@@ -108,9 +109,12 @@ class Optimizer:
         rows = 0
         for size in member.parts:
             part = nesterov[rows : rows + size]
+            block = self.config.block_rows
+            whole = block is None or size % block
+            update = orthogonalise(part[None] if whole else part.view(-1, block or size, part.shape[1]))
             # The factor keeps the update's root mean square alike for tall and wide matrices (Jordan, 2024).
-            scale = max(1.0, part.shape[0] / part.shape[1]) ** 0.5
-            member.parameter[rows : rows + size].add_(orthogonalise(part), alpha=-rate * scale)
+            scale = max(1.0, update.shape[1] / update.shape[2]) ** 0.5
+            member.parameter[rows : rows + size].add_(update.reshape(part.shape), alpha=-rate * scale)
             rows += size
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
