@@ -34,7 +34,13 @@ def test_wilson_covers_the_true_rate_about_as_often_as_it_says() -> None:
 
 def test_wilson_of_nothing_knows_nothing_and_impossible_counts_are_refused() -> None:
     nothing = wilson(0, 0)
-    assert math.isnan(nothing.value) and nothing.as_json() == {"hits": 0, "count": 0, "value": None, "low": 0.0, "high": 1.0}
+    assert math.isnan(nothing.value) and nothing.as_json() == {
+        "hits": 0,
+        "count": 0,
+        "value": None,
+        "low": 0.0,
+        "high": 1.0,
+    }
     with pytest.raises(ValueError, match="3 of 2"):
         wilson(3, 2)
 
