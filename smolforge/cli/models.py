@@ -1,6 +1,7 @@
 """Find a model and open it for the verbs that answer: a folder, a GGUF file, or the newest finished run's export.
 
-Input is a path or nothing; output is a chat model and, where the folder carries ``tools.json``, its tool list.
+Input is a path or nothing; output is a chat model and its tool list, where its folder carries ``tools.json`` or the run that
+it lies in made one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from smolforge.tokens.template import ChatCodec
 
 RUNS = Path("runs")
+TOOLS = "tools.json"
 
 
 @dataclass(frozen=True)
@@ -102,18 +104,15 @@ def _read_gguf(path: Path) -> tuple[Decoder, ChatCodec]:
 
 
 def _tools(path: Path) -> list[dict[str, Any]] | None:
+    """Return the model's tool list: ``tools.json`` in its folder, or what the run it lies in was synthesized with."""
+    from smolforge.recipe.runner import RUN_FILE
     from smolforge.store import read_json
 
-    file = _beside(path, "tools.json")
-    if not file.is_file():
-        return None
-    value = read_json(file)
-    tools = value.get("tools") if isinstance(value, dict) else value
-    return list(tools) if tools else None
-
-
-def _beside(path: Path, name: str) -> Path:
-    """Return the file ``name`` in the model's folder, or in the ``hf`` folder that was exported with it."""
     folder = path if path.is_dir() else path.parent
-    places = [folder / name, folder.parent / "hf" / name, folder.parent / name]
-    return next((place for place in places if place.is_file()), places[0])
+    places = [folder / TOOLS]
+    for parent in folder.resolve().parents:
+        if (parent / RUN_FILE).is_file():
+            places.append(parent / read_json(parent / RUN_FILE)["stages"].get("synthesize", "-") / TOOLS)
+            break
+    found = next((place for place in places if place.is_file()), None)
+    return list(read_json(found)) if found else None
