@@ -1,7 +1,7 @@
 """Find a model and open it for the verbs that answer: a folder, a GGUF file, or the newest finished run's export.
 
-Input is a path or nothing; output is a chat model and its tool list, where its folder carries ``tools.json`` or the run that
-it lies in made one.
+Input is a path or nothing; output is a chat model and its tool list: ``tools.json`` of its folder, or of the run it
+lies in.
 """
 
 from __future__ import annotations
