@@ -152,6 +152,7 @@ def test_every_test_problem_is_asked_in_both_modes_and_never_trained(sets: Rows)
     for row in sets["reasoning_test"]:
         groups[row["group"]].add(row["mode"])
     assert len(groups) == 40
+    assert {row["meta"]["kind"] for row in sets["reasoning_midtrain"]} == {"slot_logic", "chain_sum", "spell_backward"}
     assert all(modes == {"think", "no_think"} for modes in groups.values())
     trained = {row["messages"][0]["content"] for row in sets["reasoning_midtrain"] + sets["reasoning_train"]}
     assert not trained & {row["messages"][0]["content"] for row in sets["reasoning_test"]}
@@ -215,7 +216,7 @@ def test_every_intent_of_every_language_keeps_a_template_to_train_on(language: s
 def test_home_lists_are_long_enough_and_split_without_overlap(language: str) -> None:
     home = load_home_values(language, 0.15)
     sizes = {name: len(home.pools["train"][name]) + len(home.pools["held_out"][name]) for name in home.pools["train"]}
-    rooms = max(sizes["area"], sizes.get("area_after_preposition", 0))
+    rooms = max(sizes["area"], sizes.get("area.after_preposition", 0))
     assert rooms >= 60
     assert sizes["floor"] >= 15
     assert sizes["item"] >= 80

@@ -65,13 +65,10 @@ def _slot_logic(config: ReasoningConfig, languages: tuple[str, ...], seed: int, 
             yield problem
 
 
-def _arithmetic(seed: int, wanted: int) -> Iterator[Problem]:
-    """Yield up to ``wanted`` different problems; small sums repeat, so more are drawn."""
-    seen: set[str] = set()
-    for problem in arithmetic.make_problems(2 * wanted, seed):
-        if len(seen) < wanted and problem.question not in seen:
-            seen.add(problem.question)
-            yield problem
+def _arithmetic(seed: int, wanted: int) -> list[Problem]:
+    """Return up to ``wanted`` different problems of all kinds; small sums repeat, so more are drawn."""
+    different = {problem.question: problem for problem in arithmetic.make_problems(2 * wanted, seed)}
+    return sorted(different.values(), key=lambda problem: fraction(seed, "chosen", problem.question))[:wanted]
 
 
 def reasoning_row(set_name: str, problem: Problem, mode: Mode) -> Row:
