@@ -118,7 +118,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
         needles = [
             {"doc_id": f"n/{i}", "text": f"a: hall\n{'kitchen ' * size}\na?", "language": "en",
              "meta": json.dumps({"answer": "hall", "characters": size * 8})}
-            for i, size in enumerate((4, 4, 40, 40, 200))
+            for i, size in enumerate((4, 4, 120, 120, 300))
         ]  # fmt: skip
         write_rows(work / "needle_test.docs.jsonl", needles)
 
@@ -196,7 +196,7 @@ def test_parts_without_inputs_or_configuration_are_left_out(artifacts: dict[str,
     run(config, StageContext(tmp_path, inputs, 3))
     results = json.loads((tmp_path / "results.json").read_text())
     assert set(results) == {"subject", "calls", "needle"} and results["needle"] == {}
-    with pytest.raises(ConfigError, match="no stage 'merg'.*did you mean 'merge'"):
+    with pytest.raises(ConfigError, match=r"no stage 'merg'.*did you mean 'merge'"):
         run(config.model_copy(update={"subject": "merg"}), StageContext(tmp_path, inputs, 3))
 
 

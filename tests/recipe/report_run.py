@@ -128,7 +128,7 @@ def _call_summary(hits: int, count: int, spread: int) -> dict[str, Any]:
     return {
         "exact": wilson(hits, count).as_json(),
         "languages": languages,
-        "modes": {"no_think": wilson(hits * 4 // 5, count * 4 // 5).as_json(), "think": wilson(hits // 5, count // 5).as_json()},
+        "modes": {mode: wilson(hits * n // 5, count * n // 5).as_json() for mode, n in (("no_think", 4), ("think", 1))},
         "json_parses": wilson(count - 1, count).as_json(),
         "mode_obeyed": obeyed,
         "errors": {name: (count - hits) * share // 15 for name, share in zip(names, (1, 2, 3, 4, 5), strict=True)},
@@ -145,7 +145,8 @@ def _results() -> dict[str, Any]:
     earlier = {name: {"free": _call_summary(free - 40, 1800, 3)} for name, (free, _) in scores.items()}
     think, no_think = [i % 10 < 8 for i in range(300)], [i % 10 < 5 for i in range(300)]
     reasoning: dict[str, Any] = {
-        mode: {"exact": wilson(sum(right), 300).as_json(), "mode_obeyed": wilson(297, 300).as_json(), "tokens_per_answer": tokens}
+        mode: {"exact": wilson(sum(right), 300).as_json(), "mode_obeyed": wilson(297, 300).as_json(),
+               "tokens_per_answer": tokens}
         for mode, right, tokens in (("think", think, 61.0), ("no_think", no_think, 3.2))
     }  # fmt: skip
     reasoning["difference"] = vars(paired_difference(think, no_think))

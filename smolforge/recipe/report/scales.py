@@ -48,7 +48,7 @@ def nice_ticks(low: float, high: float, wanted: int = 5) -> list[float]:
 
 def log_ticks(low: float, high: float) -> list[float]:
     """Return ticks for a logarithmic axis: powers of ten, with 2 and 5 between them where there are few."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    first, last = math.floor(math.log10(low) - 1e-9), math.ceil(math.log10(high) + 1e-9)
     factors = (1, 2, 5) if last - first <= 2 else (1,)
     ticks = [f * 10.0**e for e in range(first, last + 1) for f in factors]
     below = [t for t in ticks if t <= low] or ticks[:1]
