@@ -125,9 +125,14 @@ class Decoder(nn.Module):
         normed: Tensor = self.norm(x_BTD)
         return normed
 
+    @property
+    def head_weight(self) -> Tensor:
+        """The output head (V, D): the embedding where the two are tied."""
+        return self.embed.weight if self.head is None else self.head.weight
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Return scores (…, V) of final-normed hidden states (…, D)."""
-        return F.linear(hidden, self.embed.weight if self.head is None else self.head.weight)
+        return F.linear(hidden, self.head_weight)
 
     def _pass_state(self, tokens_BT: Tensor, document: Tensor | None, cache: KVCache | None) -> PassState:
         length, device, name = tokens_BT.shape[1], tokens_BT.device, self.backend.name

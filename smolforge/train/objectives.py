@@ -11,18 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from smolforge.model.decoder import Decoder
+from smolforge.model.head import summed_nll
 
 IGNORED = -100
 
 
 def token_loss_sum(decoder: Decoder, tokens_BT: Tensor, labels_BT: Tensor, document_BT: Tensor | None) -> Tensor:
-    """Return the summed cross entropy (nats) over labels that are not −100; logits are made in float32 for these
-    only.
-    """
+    """Return the summed cross entropy (nats) over labels that are not −100; only these pass through the head."""
     hidden_BTD = decoder(tokens_BT, document=document_BT)
     valid_BT = labels_BT != IGNORED
-    logits_NV = decoder.logits(hidden_BTD[valid_BT])
-    return F.cross_entropy(logits_NV.float(), labels_BT[valid_BT], reduction="sum")
+    return summed_nll(hidden_BTD[valid_BT], decoder.head_weight, labels_BT[valid_BT])
 
 
 def sequence_log_probabilities(decoder: Decoder, tokens_BT: Tensor, labels_BT: Tensor, document_BT: Tensor) -> Tensor:
