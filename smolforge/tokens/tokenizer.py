@@ -13,7 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from smolforge.errors import ConfigError
-from smolforge.tokens.config import PreTokenizer, TokenizerConfig
+from smolforge.formats.pre_tokenizers import IGNORE_MERGES, SPLITS
+from smolforge.tokens.config import TokenizerConfig
 from smolforge.tokens.special import SPECIAL_TOKENS
 
 if TYPE_CHECKING:
@@ -21,19 +22,6 @@ if TYPE_CHECKING:
 
 COPIED_SHARE = 0.05  # a word that stands in values more often than this share of its uses counts as copied
 _WORD = re.compile(r" ([^\W\d_]+)")
-_CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
-_LINES = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
-# the split rules that llama.cpp knows by these names (src/llama-vocab.cpp), expression by expression
-SPLITS: dict[PreTokenizer, tuple[str, ...]] = {
-    "llama-bpe": (_CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*" + _LINES,),
-    "qwen2": (_CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*" + _LINES,),
-    "qwen35": (_CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" + _LINES,),
-    "smollm": (r"\p{N}", _GPT2),
-    "gpt-2": (_GPT2,),
-}
-# under these names a runtime takes a whole piece from the vocabulary before it tries merges
-WHOLE_PIECES: tuple[PreTokenizer, ...] = ("llama-bpe",)
 TEMPLATE_SCAFFOLD = (
     "system\n## Metadata\n\nReasoning Mode: ", "/think", "/no_think", "user\n", "assistant\n",
     '\n{"name": "', '", "arguments": {', '", ', '"}}\n', "}}\n",
@@ -169,7 +157,7 @@ def _assemble(
     where the samples hold enough to learn."""
     from tokenizers import AddedToken, Tokenizer
 
-    whole = config.pre_tokenizer in WHOLE_PIECES
+    whole = config.pre_tokenizer in IGNORE_MERGES
     base = [*SPECIAL_TOKENS, *_ALPHABET]
     used = min(len(merges), config.vocab_size - len(base) - len(scaffold) - config.space_words * bool(words))
     while True:
@@ -183,6 +171,7 @@ def _assemble(
         if missing <= 0 or used == len(merges):
             break
         used = min(len(merges), used + missing)
+    spaced = spaced[: max(0, config.vocab_size - len(tokens) - len(strings))]
     tokens += [_ALPHABET[32] + word for word in spaced]
     kept = [*kept, *([] if whole else [(_ALPHABET[32], word) for word in spaced])]
     tokenizer = Tokenizer.from_str(json.dumps(_model_json(tokens, kept, whole)))
