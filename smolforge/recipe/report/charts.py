@@ -16,6 +16,7 @@ from smolforge.recipe.report.scales import Scale, linear, logarithmic, number
 WIDTH = 860
 SERIES_COLOURS = 8
 MAX_POINTS = 240
+MARK_ROWS = 3
 FEW_POINTS = 12  # each of so few points is drawn as a dot
 CHARACTER = 6.6  # mean width of a character at 12 px, for margins
 
@@ -168,21 +169,20 @@ def _axis_titles(x_label: str, y_label: str, left: float, right: float, top: flo
 
 
 def _marks(marks: Sequence[Mark], x: Scale, top: float, bottom: float) -> list[str]:
-    """Draw marks with their labels above the plot, each label on the lowest of three rows where it fits."""
-    parts, taken = [], [0.0, 0.0, 0.0]
-    for mark in marks:
-        width = len(mark.label) * CHARACTER + 10
-        at = x(mark.x)
-        end = at + width > WIDTH
-        begin = at - width if end else at
-        row = next((r for r, used in enumerate(taken) if begin >= used), 2)
-        taken[row] = begin + width
-        high = top - 10 - 15 * row
-        strong, anchor = " strong" if mark.strong else "", "end" if end else "start"
-        parts.append(f'<line class="mark{strong}" x1="{at:.1f}" x2="{at:.1f}" y1="{high - 8:.1f}" y2="{bottom}"/>')
+    """Draw marks with their labels above the plot, in three rows, so that no label crosses a later mark's line."""
+    parts: list[str] = []
+    rows: list[tuple[float, int]] = []
+    for mark in sorted(marks, key=lambda mark: -mark.x):
+        at, width = x(mark.x), len(mark.label) * CHARACTER + 10
+        inward = at + width > WIDTH
+        row = 1 + max((r for other, r in rows if other < at + width), default=-1)
+        row = MARK_ROWS - 1 if inward else min(row, MARK_ROWS - 1)
+        rows.append((at, row))
+        high, strong = top - 10 - 15 * row, " strong" if mark.strong else ""
         parts.append(
-            f'<text class="tick{strong}" text-anchor="{anchor}" '
-            f'x="{at + (-4 if end else 4):.1f}" y="{high:.1f}">{escape(mark.label)}</text>'
+            f'<line class="mark{strong}" x1="{at:.1f}" x2="{at:.1f}" y1="{high - 8:.1f}" y2="{bottom}"/>'
+            f'<text class="tick{strong}" text-anchor="{"end" if inward else "start"}" '
+            f'x="{at + (-4 if inward else 4):.1f}" y="{high:.1f}">{escape(mark.label)}</text>'
         )
     return parts
 
