@@ -12,8 +12,9 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,10 @@ def available() -> bool:
     return importlib.util.find_spec("xllamacpp") is not None
 
 
-def run_llama_cpp(path: Path, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> LlamaCppRun:
-    """Continue each prompt greedily with llama.cpp, one thread, float32 key-value cache, stopping where it stops.
+def run_llama_cpp(
+    path: Path, prompts: Sequence[Sequence[int]], max_new_tokens: int, stop: Collection[int] = ()
+) -> LlamaCppRun:
+    """Continue each prompt greedily with llama.cpp: one thread, float32 cache. Answers end before a ``stop`` id.
 
     MissingDependencyError without ``xllamacpp``; FormatError if llama.cpp does not load or answer, with its last words.
     """
@@ -55,16 +58,16 @@ def run_llama_cpp(path: Path, prompts: Sequence[Sequence[int]], max_new_tokens: 
         words = (done.stderr.strip().splitlines() or ["no message"])[-1]
         raise FormatError(f"{path}: llama.cpp failed on it (exit {done.returncode}): {words[:300]}")
     found = json.loads(line)
-    return _summary(found["answers"], found["build"])
+    return _summary(found["answers"], found["build"], frozenset(stop))
 
 
-def _summary(answers: Sequence[dict[str, Any]], build: str) -> LlamaCppRun:
+def _summary(answers: Sequence[dict[str, Any]], build: str, stop: frozenset[int]) -> LlamaCppRun:
     def rate(kind: str) -> float | None:
         counted = sum(answer["timings"][f"{kind}_n"] for answer in answers)
         seconds = sum(answer["timings"][f"{kind}_ms"] for answer in answers) / 1000
         return counted / seconds if seconds else None
 
-    tokens = [answer["tokens"] for answer in answers]
+    tokens = [list(takewhile(lambda token: token not in stop, answer["tokens"])) for answer in answers]
     return LlamaCppRun(tokens, rate("predicted"), rate("prompt"), build)
 
 

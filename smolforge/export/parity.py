@@ -78,6 +78,29 @@ def file_figures(path: Path) -> dict[str, Any]:
     }
 
 
+def first_differences(
+    decoder: Decoder, prompts: Sequence[Sequence[int]], ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]]
+) -> list[dict[str, Any]]:
+    """Where another runtime's greedy tokens leave ours, and by how much ours was the better choice there.
+
+    One entry per differing prompt: its index, the position in the answer, both tokens (None: the answer ended) and the
+    margin in logits between our choice and theirs, None where one of the answers had ended.
+    """
+    found = []
+    for index, (prompt, a, b) in enumerate(zip(prompts, ours, theirs, strict=True)):
+        if list(a) == list(b):
+            continue
+        at = next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
+        mine, other = (given[at] if at < len(given) else None for given in (a, b))
+        margin = None
+        if mine is not None and other is not None:
+            with torch.inference_mode():
+                logits_V = decoder.logits(decoder(torch.tensor([[*prompt, *a[:at]]]))[0, -1])
+            margin = float(logits_V[mine] - logits_V[other])
+        found.append({"prompt": index, "position": at, "ours": mine, "theirs": other, "logit_margin": margin})
+    return found
+
+
 def parity_figures(
     reference: Decoder,
     export: Decoder,

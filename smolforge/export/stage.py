@@ -158,16 +158,17 @@ def _export_gguf(job: _Job, name: str, context: StageContext) -> dict[str, Any]:
     metadata = gguf.header(job.reference.config, tokenizer, target, job.config.name)
     search = job.config.scale_search
     gguf.write_model(path, job.reference, metadata, plan, importance=job.importance, search=search)
-    figures = _compare(job, gguf.load_decoder(path), path)
+    export = gguf.load_decoder(path)
+    figures = _compare(job, export, path)
     figures["architecture"] = metadata["general.architecture"]
     figures["tensor_types"] = {tensor: stored.kind.name for tensor, stored in plan.items()}
     figures["notes"] = {tensor: stored.note for tensor, stored in plan.items() if stored.note}
-    figures["llama_cpp"], speeds = _ask_llama_cpp(job, path, context)
+    figures["llama_cpp"], speeds = _ask_llama_cpp(job, export, path, context)
     write_json(path.with_name(f"{path.stem}.parity.json"), figures)
     return _row(job, name, target, path, figures, **speeds)
 
 
-def _ask_llama_cpp(job: _Job, path: Path, context: StageContext) -> tuple[Any, dict[str, Any]]:
+def _ask_llama_cpp(job: _Job, export: Decoder, path: Path, context: StageContext) -> tuple[Any, dict[str, Any]]:
     """Compare llama.cpp's greedy tokens with ours from the same file; say so when that cannot be done."""
     items = job.items[: job.config.llama_cpp_prompts]
     if not items:
@@ -176,15 +177,16 @@ def _ask_llama_cpp(job: _Job, path: Path, context: StageContext) -> tuple[Any, d
         return "not checked: xllamacpp not installed", {}
     prompts = [item.prompt for item in items]
     try:
-        theirs = llamacpp.run_llama_cpp(path, prompts, job.config.llama_cpp_tokens)
+        theirs = llamacpp.run_llama_cpp(path, prompts, job.config.llama_cpp_tokens, job.codec.stop)
     except FormatError as error:
         context.progress.note(str(error))
         return f"failed: {error}", {}
-    ours = parity.answer(gguf.load_decoder(path), items, job.codec, job.config.llama_cpp_tokens)
-    same = [given.tokens == tokens for given, tokens in zip(ours, theirs.tokens, strict=True)]
+    ours = [given.tokens for given in parity.answer(export, items, job.codec, job.config.llama_cpp_tokens)]
+    differing = parity.first_differences(export, prompts, ours, theirs.tokens)
     speeds = {
         "tokens_per_second": theirs.tokens_per_second,
         "prompt_tokens_per_second": theirs.prompt_tokens_per_second,
         "speed_of": "llama.cpp, 1 thread",
     }
-    return {"prompts": len(items), "same_greedy_tokens": sum(same), **asdict(theirs)}, speeds
+    same = len(items) - len(differing)
+    return {"prompts": len(items), "same_greedy_tokens": same, "differences": differing, **asdict(theirs)}, speeds

@@ -142,7 +142,21 @@ def test_llama_cpp_computes_yarn_and_the_llama_architecture_as_we_do(
         data = gguf_tokenizer(inputs["tokenizer"].path, decoder.config.vocab_size)
         gguf.write_model(path, decoder, gguf.header(decoder.config, data, "F32", "t"), plan)
         ours = [given.tokens for given in parity.answer(gguf.load_decoder(path), items, codec, 24)]
-        assert run_llama_cpp(path, [item.prompt for item in items], 24).tokens == ours
+        assert run_llama_cpp(path, [item.prompt for item in items], 24, codec.stop).tokens == ours
+
+
+def test_differences_name_the_place_and_the_margin(inputs: dict[str, Artifact]) -> None:
+    decoder = load_pretrained(inputs["merge"].path / "model")
+    codec = ChatCodec.open(inputs["tokenizer"].path)
+    items = read_items(inputs["synthesize"].path / "commands_seen.jsonl", codec, 2, seed=0)
+    prompts = [item.prompt for item in items]
+    ours = [given.tokens for given in parity.answer(decoder, items, codec, 12)]
+    other = [ours[0], [*ours[1][:3], ours[1][3] + 1, 5]]
+    (found,) = parity.first_differences(decoder, prompts, ours, other)
+    assert (found["prompt"], found["position"], found["ours"], found["theirs"]) == (1, 3, ours[1][3], ours[1][3] + 1)
+    assert found["logit_margin"] > 0
+    (ended,) = parity.first_differences(decoder, prompts[:1], ours[:1], [ours[0][:2]])
+    assert (ended["position"], ended["theirs"], ended["logit_margin"]) == (2, None, None)
 
 
 def test_a_layer_pattern_gguf_cannot_express_is_refused_before_anything_is_written(
