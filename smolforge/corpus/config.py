@@ -5,11 +5,13 @@ Input: the ``corpus`` section of a recipe. Output: frozen values that ``stage.ru
 
 from __future__ import annotations
 
+import platform
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from smolforge.store import Config
+from smolforge.store.outside import files_mark, package_versions
 
 LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru")
 SourceKind = Literal["python_stdlib", "pydoc_topics", "gettext", "folder"]
@@ -131,6 +133,15 @@ class CorpusConfig(Config):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what the sources are made of besides their configuration: files, packages, this Python."""
+        folders = [path for spec in self.sources for path in (spec.path, spec.wheels, self.rules) if path]
+        return {
+            "files": {path: files_mark(path) for path in folders},
+            "packages": package_versions(name for spec in self.sources for name in spec.packages),
+            "python": platform.python_version(),
+        }
 
     def byte_budget(self, language: str) -> int | None:
         """Most bytes of text kept in ``language``; None is no limit. A dict may carry a ``default``."""

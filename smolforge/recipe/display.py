@@ -175,6 +175,7 @@ def shown(name: str, value: float | str) -> str:
     """Return a value as people write it: ``loss 3.21``, ``11.2k tokens/s``."""
     if isinstance(value, str):
         return f"{name} {value}"
+    name = name.replace("_per_second", "/s")
     if name.endswith("/s"):
         return f"{value / 1e3:.1f}k {name}" if value >= 1e4 else f"{value:.0f} {name}"
     return f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.4g}"

@@ -6,7 +6,6 @@ is found again and an edited one makes everything after it new.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,7 +25,7 @@ def artifact_id(stage: str, version: str, config: Any, inputs: Mapping[str, str]
 
 @dataclass(frozen=True)
 class Manifest:
-    """What was done, from what, with what, and how much it cost. Times in seconds, memory in bytes, energy in joules."""
+    """What was done, from what, with what, and at what cost. Times in seconds, memory in bytes, energy in joules."""
 
     stage: str
     id: str
@@ -59,7 +58,9 @@ class Artifact:
             raise ArtifactError(f"{path / MANIFEST}: not a manifest of this version ({error})") from None
         for name in manifest.files:
             if not (path / name).is_file():
-                raise ArtifactError(f"{path}: the manifest lists '{name}', which is gone; remove the folder and run again")
+                raise ArtifactError(
+                    f"{path}: the manifest lists '{name}', which is gone; remove the folder and run again"
+                )
         return cls(path, manifest)
 
     def verify(self) -> None:
@@ -76,6 +77,6 @@ def finish(work: Path, final: Path, manifest: Manifest) -> Artifact:
     fsync_tree(work)
     write_json(work / MANIFEST, asdict(complete))
     final.parent.mkdir(parents=True, exist_ok=True)
-    os.rename(work, final)
+    work.rename(final)
     fsync_path(final.parent)
     return Artifact(final, complete)

@@ -9,7 +9,7 @@ import pytest
 from smolforge.cli.main import main
 from smolforge.errors import ConfigError
 from smolforge.recipe.load import load_recipe
-from smolforge.recipe.schema import Recipe
+from smolforge.recipe.schema import Recipe, identify
 from smolforge.recipe.yaml_file import read_yaml
 
 NANO = Path(__file__).resolve().parents[2] / "recipes" / "nano.yaml"
@@ -133,3 +133,16 @@ def test_the_resolved_recipe_reads_back_as_itself(tmp_path: Path) -> None:
     path = tmp_path / "resolved.yaml"
     path.write_text(yaml.safe_dump(first.as_dict(), sort_keys=False, allow_unicode=True))
     assert load_recipe(path).as_dict() == first.as_dict()
+
+
+def test_editing_a_persons_file_makes_the_corpus_and_what_follows_new(tmp_path: Path) -> None:
+    def ids() -> dict[str, str]:
+        recipe = load_recipe(NANO, [f"corpus.sources+={tmp_path}"])
+        return {step.stage.name: step.id for step in identify(recipe)}
+
+    (tmp_path / "a.txt").write_text("one")
+    first = ids()
+    assert ids() == first
+    (tmp_path / "b.txt").write_text("two")
+    second = ids()
+    assert {name for name in first if first[name] != second[name]} == set(first) - {"synthesize"}

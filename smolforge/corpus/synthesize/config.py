@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from smolforge.store.config import Config
+from smolforge.store.outside import package_versions
 
 Language = Literal["en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru")
@@ -76,3 +77,7 @@ class SynthesizeConfig(Config):
     reasoning: ReasoningConfig = ReasoningConfig()
     copying: CopyingConfig = CopyingConfig()
     preferences: int = Field(1500, ge=0, description="pairs over all languages")
+
+    def fingerprint(self) -> dict[str, str | None]:
+        """Return the versions of the packages whose templates and generators the sets are made with."""
+        return package_versions(("hassil", "home-assistant-intents", "reasoning-gym"))
