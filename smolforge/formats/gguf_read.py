@@ -234,7 +234,7 @@ class GGUFFile:
     def __init__(self, path: Path) -> None:
         """Map and check the file; FormatError if any part of its header is wrong."""
         self.path = path
-        self._data = _map(path)
+        self._data = map_file(path)
         cursor = _Cursor(self._data, path)
         if cursor.take(4) != MAGIC:
             raise cursor.fail("not a GGUF file (it does not start with 'GGUF')")
@@ -282,7 +282,8 @@ class GGUFFile:
         return value
 
 
-def _map(path: Path) -> mmap.mmap:
+def map_file(path: Path) -> mmap.mmap:
+    """Map a file for reading; FormatError if it is empty or cannot be opened."""
     try:
         with path.open("rb") as stream:
             if os.fstat(stream.fileno()).st_size == 0:
