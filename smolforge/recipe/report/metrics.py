@@ -60,6 +60,7 @@ NAMES = (
     "cost.training.wall_s",
 )
 
+NOT_LANGUAGES = ("code", "math")
 Figures = Iterator[tuple[str, float | int | None]]
 
 
@@ -168,7 +169,8 @@ def _text(run: Gathered) -> Figures:
             value, bar = row["models"][row["best"]]["value"], row["xz"]["with_context"]
             yield f"text.bits_per_byte.{language}", value
             yield f"text.xz_bits_per_byte.{language}", bar
-            ratios.append(value / bar)
+            if language not in NOT_LANGUAGES:
+                ratios.append(value / bar)
     yield "text.worst_ratio_to_xz", max(ratios, default=None)
 
 
