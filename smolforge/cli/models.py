@@ -82,7 +82,8 @@ def _chat_model(path: Path) -> ChatModel:
         decoder, codec = load_pretrained(path, dtype=torch.float32), ChatCodec.open(path)
     else:
         raise ConfigError(f"{path}: not a model; expected a folder with config.json, or a .gguf file")
-    return ChatModel(TorchGenerator(decoder.eval()), codec, decoder.config.vocab_size)
+    shape = decoder.config
+    return ChatModel(TorchGenerator(decoder.eval()), codec, shape.vocab_size, shape.max_position_embeddings)
 
 
 def _read_gguf(path: Path) -> tuple[Decoder, ChatCodec]:
