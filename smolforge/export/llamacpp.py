@@ -71,7 +71,8 @@ def _summary(answers: Sequence[dict[str, Any]], build: str, stop: frozenset[int]
     return LlamaCppRun(tokens, rate("predicted"), rate("prompt"), build)
 
 
-def _server(xllamacpp: Any, model: str, context: int) -> Any:
+def start_server(xllamacpp: Any, model: str, context: int) -> Any:
+    """Return llama.cpp's server object over a file, one thread and slot; it listens on a free port of 127.0.0.1."""
     params = xllamacpp.CommonParams()
     params.model.path = model
     params.n_ctx = context
@@ -89,7 +90,7 @@ def _worker() -> None:
     xllamacpp: Any = importlib.import_module("xllamacpp")
     job = json.load(sys.stdin)
     context = max(map(len, job["prompts"])) + job["max_new_tokens"] + 8
-    server = _server(xllamacpp, job["model"], context)
+    server = start_server(xllamacpp, job["model"], context)
     answers = []
     for prompt in job["prompts"]:
         given = server.handle_completions(
