@@ -59,6 +59,9 @@ class Ours:
     def phase(self, step: int) -> str:
         return "benchmark"
 
+    def enter(self, decoder: Decoder, step: int) -> None:
+        """No phases."""
+
     def factor(self, step: int) -> float:
         return 1.0
 

@@ -109,6 +109,11 @@ class Decoder(nn.Module):
         self.backend = choose_backend(self.embed.weight.device, requested)
         return self.backend
 
+    def use_rope_theta(self, theta: float) -> None:
+        """Change the base of the rotary angles; weights stay. Long-context stages raise it."""
+        self.config = self.config.with_(rope_theta=theta)
+        self._rotary = RotaryTable(self.config)
+
     def forward(self, tokens_BT: Tensor, document: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
         """Return final-normed hidden states (B, T, D) of int64 ``tokens_BT``.
 

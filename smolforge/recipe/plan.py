@@ -26,7 +26,7 @@ REFERENCE_SHARE = 4 / 3
 
 @dataclass(frozen=True)
 class PhasePlan:
-    """A stretch of steps: ``tokens`` = steps x ``batch_tokens``."""
+    """A stretch of steps: ``tokens`` = steps x ``batch_tokens``; ``micro_tokens`` pass through a replica at a time."""
 
     name: str
     steps: int
@@ -35,6 +35,7 @@ class PhasePlan:
     tokens: int
     flops: float
     rope_theta: float
+    micro_tokens: int
 
 
 @dataclass(frozen=True)
@@ -148,12 +149,12 @@ def _is_finished(recipe: Recipe, step: Step) -> bool:
 
 def _phase(config: TrainConfig, phase: PhaseConfig, model: ModelConfig) -> PhasePlan:
     length = phase.sequence_length or config.sequence_length
-    sequences = (phase.batch_sequences or config.batch_sequences) * config.accumulation * config.parallel.data
+    rows = phase.batch_sequences or config.batch_sequences
+    sequences = rows * (phase.accumulation or config.accumulation) * config.parallel.data
     tokens = phase.steps * sequences * length
     flops = tokens * model.flops_per_token(length)
-    return PhasePlan(
-        phase.name, phase.steps, length, sequences * length, tokens, flops, phase.rope_theta or model.rope_theta
-    )
+    theta = phase.rope_theta or model.rope_theta
+    return PhasePlan(phase.name, phase.steps, length, sequences * length, tokens, flops, theta, rows * length)
 
 
 def _pairs(config: PreferenceConfig, model: ModelConfig) -> PhasePlan:
@@ -161,7 +162,14 @@ def _pairs(config: PreferenceConfig, model: ModelConfig) -> PhasePlan:
     batch = 2 * config.batch_sequences * config.accumulation * config.parallel.data * config.max_length
     flops = config.steps * batch * model.flops_per_token(config.max_length) * REFERENCE_SHARE
     return PhasePlan(
-        "pairs (at most)", config.steps, config.max_length, batch, config.steps * batch, flops, model.rope_theta
+        "pairs (at most)",
+        config.steps,
+        config.max_length,
+        batch,
+        config.steps * batch,
+        flops,
+        model.rope_theta,
+        2 * config.batch_sequences * config.max_length,
     )
 
 
@@ -171,7 +179,7 @@ def _stage(
     parallel = config.parallel
     accelerators = parallel.data * parallel.tensor * parallel.context
     seconds = sum(phase.flops for phase in phases) / (accelerators * plan.peak_tflops * 1e12 * plan.mfu)
-    rows = [phase.batch_tokens // (parallel.data * config.accumulation) for phase in phases]
+    rows = [phase.micro_tokens for phase in phases]
     return StagePlan(
         step.stage.name,
         step.id,

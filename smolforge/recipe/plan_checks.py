@@ -144,7 +144,11 @@ def _epochs(where: str, config: TrainConfig, phase: PhaseConfig, recipe: Recipe)
     """Count how often each source of stated size is read; refuse names that are no dataset of the recipe."""
     notes, problems = list[str](), list[str]()
     datasets = recipe.header.datasets
-    sequences = (phase.batch_sequences or config.batch_sequences) * config.accumulation * config.parallel.data
+    sequences = (
+        (phase.batch_sequences or config.batch_sequences)
+        * (phase.accumulation or config.accumulation)
+        * config.parallel.data
+    )
     tokens = phase.steps * sequences * (phase.sequence_length or config.sequence_length)
     total = math.fsum(phase.mixture.values())
     for name, weight in phase.mixture.items():

@@ -17,8 +17,8 @@ class OptimizerConfig(Config):
     """AdamW for everything, or Muon for the matrices of the layers with AdamW for the rest.
 
     ``learning_rate`` is AdamW's peak; ``matrix_learning_rate`` is Muon's. AdamW decays every parameter but the
-    embedding (chosen by identity, so a tied head follows). ``block_rows`` lets Muon orthogonalise blocks of so many rows
-    instead of whole matrices, which costs a fraction of the arithmetic where batches are small.
+    embedding (chosen by identity, so a tied head follows). ``block_rows`` lets Muon orthogonalise blocks of so many
+    rows instead of whole matrices, which costs a fraction of the arithmetic where batches are small.
     """
 
     name: Literal["adamw", "muon"] = "adamw"
@@ -47,8 +47,8 @@ class ScheduleConfig(Config):
 class PhaseConfig(Config):
     """A stretch of steps with one mixture: shard name (or prefix ending in ``*``) → weight by tokens.
 
-    Weights need not sum to one; the reader normalises. ``sequence_length``, ``rope_theta`` and ``schedule`` override
-    the stage's for this phase (a phase with its own schedule starts it afresh).
+    Weights need not sum to one; the reader normalises. ``sequence_length``, ``batch_sequences``, ``accumulation`` and
+    ``schedule`` override the stage's for this phase (a phase with its own schedule starts it afresh).
     """
 
     name: str
@@ -57,6 +57,7 @@ class PhaseConfig(Config):
     max_epochs: dict[str, float] = Field(default_factory=dict)
     sequence_length: int | None = Field(None, gt=0)
     batch_sequences: int | None = Field(None, gt=0)
+    accumulation: int | None = Field(None, gt=0)
     rope_theta: float | None = Field(None, gt=0)
     learning_rate_scale: float = Field(1.0, gt=0)
     schedule: ScheduleConfig | None = None

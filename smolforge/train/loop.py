@@ -38,6 +38,9 @@ class Objective(Protocol):
     def phase(self, step: int) -> str:
         """Return the name of the phase that ``step`` belongs to."""
 
+    def enter(self, decoder: Decoder, step: int) -> None:
+        """Make the decoder ready for ``step``: what a phase changes about it (the RoPE base)."""
+
     def factor(self, step: int) -> float:
         """Return the factor on the peak learning rates."""
 
@@ -67,6 +70,7 @@ def run_step(
     decoder: Decoder, objective: Objective, optimizer: Optimizer, step: int, ranks: Ranks, dtype: torch.dtype
 ) -> Step:
     """Do one optimizer step. DataError where no token of the whole step is supervised."""
+    objective.enter(decoder, step)
     micros = objective.micro_batches(step)
     terms = ranks.sum_number(sum(objective.count(m) for m in micros))
     if terms == 0:

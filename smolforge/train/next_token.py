@@ -33,6 +33,7 @@ class PhaseSpan:
     reader: MixtureReader
     first: int
     batch_sequences: int
+    accumulation: int
 
 
 def open_sources(root: Path, phase: PhaseConfig, tokenizer_digest: str) -> list[MixtureSource]:
@@ -94,10 +95,11 @@ class NextToken:
                 config.packing,
             )
             rows = phase.batch_sequences or config.batch_sequences
-            reader.require(phase.steps * rows * config.accumulation * ranks.world)
+            parts = phase.accumulation or config.accumulation
+            reader.require(phase.steps * rows * parts * ranks.world)
             if phase.schedule:
                 check_schedule(phase.schedule, phase.steps)
-            self.spans.append(PhaseSpan(phase, reader, first, rows))
+            self.spans.append(PhaseSpan(phase, reader, first, rows, parts))
             first += phase.steps
         check_schedule(config.schedule, self.total_steps)
 
@@ -108,6 +110,12 @@ class NextToken:
     def phase(self, step: int) -> str:
         """Return the phase's name."""
         return self.span(step).config.name
+
+    def enter(self, decoder: Decoder, step: int) -> None:
+        """Give the decoder the RoPE base of the step's phase, where the phase states one."""
+        theta = self.span(step).config.rope_theta
+        if theta is not None and theta != decoder.config.rope_theta:
+            decoder.use_rope_theta(theta)
 
     def schedule_of(self, step: int) -> tuple[ScheduleConfig, int, int]:
         """Return (schedule, step within it, its length): the phase's own where it has one, else the stage's."""
@@ -124,7 +132,7 @@ class NextToken:
     def micro_batches(self, step: int) -> Sequence[Batch]:
         """Return this rank's batches: rows are dealt in order of (accumulation, rank)."""
         span = self.span(step)
-        rows, world, parts = span.batch_sequences, self.ranks.world, self.config.accumulation
+        rows, world, parts = span.batch_sequences, self.ranks.world, span.accumulation
         cursor = (step - span.first) * rows * world * parts
         return [span.reader.batch(cursor + (part * world + self.ranks.rank) * rows, rows) for part in range(parts)]
 

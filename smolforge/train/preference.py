@@ -79,6 +79,9 @@ class Preference:
         """Return the loss's name: preference tuning has one phase."""
         return self.config.loss
 
+    def enter(self, decoder: Decoder, step: int) -> None:
+        """Nothing changes between steps."""
+
     def factor(self, step: int) -> float:
         """Return the factor on the peak learning rates."""
         return learning_rate_factor(self.config.schedule, step, self.total_steps)

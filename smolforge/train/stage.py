@@ -10,13 +10,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from smolforge.errors import ConfigError
 from smolforge.model.checkpoint import load_pretrained, save_pretrained
-from smolforge.model.config import ModelConfig
 from smolforge.model.decoder import Decoder
 from smolforge.model.hf_config import TokenIds
 from smolforge.model.initialise import initialise
@@ -69,25 +67,13 @@ def _starting_config(config: TrainConfig | PreferenceConfig, inputs: Mapping[str
 
 
 def _with_positions(decoder: Decoder, config: TrainConfig | PreferenceConfig) -> Decoder:
-    """Return the decoder with the RoPE base and context that this stage trains at; the weights stay."""
+    """Return the decoder with a context at least as long as the stage trains at; phases set the RoPE base."""
     if not isinstance(config, TrainConfig):
         return decoder
-    changes: dict[str, Any] = {}
-    thetas = [p.rope_theta for p in config.phases if p.rope_theta]
-    if len(set(thetas)) > 1:
-        raise ConfigError("phases with different rope_theta: give each its own run; a stage trains at one")
-    if thetas:
-        changes["rope_theta"] = thetas[0]
     longest = max(p.sequence_length or config.sequence_length for p in config.phases)
     if longest > decoder.config.max_position_embeddings:
-        changes["max_position_embeddings"] = longest
-    return _rebuilt(decoder, decoder.config.with_(**changes)) if changes else decoder
-
-
-def _rebuilt(decoder: Decoder, config: ModelConfig) -> Decoder:
-    other = Decoder(config)
-    other.load_state_dict(decoder.state_dict())
-    return other
+        decoder.config = decoder.config.with_(max_position_embeddings=longest)
+    return decoder
 
 
 def _objective(

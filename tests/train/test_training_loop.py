@@ -143,12 +143,15 @@ def test_a_schedule_longer_than_the_stage_is_refused(context: Make) -> None:
         run(config(schedule=ScheduleConfig(warmup_steps=10, decay_steps=10)), context("long"))
 
 
-def test_a_longer_context_and_another_theta_reach_the_model_config(context: Make) -> None:
+def test_the_last_phase_leaves_its_theta_and_the_longest_context_in_the_model(context: Make) -> None:
     base = context("pretrain")
     run(config(), base)
     longer = context("long_context", pretrain=artifact(base.work, "pretrain"))
-    run(config(model=None, sequence_length=96, schedule=ScheduleConfig(),
-               phases=[PhaseConfig(name="long", steps=2, mixture={"text-en": 1.0}, rope_theta=5e5)]), longer)  # fmt: skip
+    phases = [
+        PhaseConfig(name="longer", steps=2, mixture={"text-en": 1.0}, sequence_length=48, rope_theta=1e5),
+        PhaseConfig(name="longest", steps=2, mixture={"text-en": 1.0}, rope_theta=5e5, accumulation=2),
+    ]
+    run(config(model=None, sequence_length=96, schedule=ScheduleConfig(), phases=phases), longer)
     changed = load_pretrained(longer.work / "model").config
     assert (changed.rope_theta, changed.max_position_embeddings) == (5e5, 96)
 
