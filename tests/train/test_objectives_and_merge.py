@@ -85,8 +85,18 @@ def pretrained(context: Make, name: str = "pretrain", seed_steps: int = 20) -> S
 def test_preference_tuning_lowers_its_loss_and_merging_mixes_the_weights(context: Make, loss: str) -> None:
     base = pretrained(context)
     tuned = context("preference", pretrain=artifact(base.work, "pretrain"))
-    settings = PreferenceConfig(loss=loss, beta=0.2, steps=20, batch_sequences=8, max_length=32, snapshots=[10],
-                                log_every=1, precision="float32", optimizer=OptimizerConfig(learning_rate=1e-3))  # fmt: skip
+    rate = OptimizerConfig(learning_rate=1e-3)
+    settings = PreferenceConfig(
+        loss=loss,
+        beta=0.2,
+        steps=20,
+        batch_sequences=8,
+        max_length=32,
+        snapshots=[10],
+        log_every=1,
+        precision="float32",
+        optimizer=rate,
+    )
     run(settings, tuned)
     rows = [json.loads(line) for line in (tuned.work / "log.jsonl").read_text().splitlines()]
     start = {"apo_zero": 1.0, "dpo": math.log(2)}[loss]
