@@ -33,7 +33,7 @@ class ExportConfig(Config):
     parity_set: str = Field("commands_seen", description="held-out conversations whose answers are compared")
     parity_items: int = Field(200, ge=1, description="answers generated and compared for each format")
     parity_prompts: int = Field(32, ge=1, description="of them, so many whose logits are compared at every position")
-    max_new_tokens: int = Field(192, ge=1)
+    max_new_tokens: int = Field(128, ge=1)
     llama_cpp_prompts: int = Field(10, ge=0, description="prompts also given to llama.cpp, if xllamacpp is installed")
     llama_cpp_tokens: int = Field(48, ge=1)
     name: str = "smolforge"
