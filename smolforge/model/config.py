@@ -6,6 +6,7 @@ Output: one frozen ``ModelConfig`` that every other module reads.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -76,7 +77,13 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in _POSITIVE:
             value = getattr(self, name)
-            _require(isinstance(value, int) and value > 0, name, value, "a positive integer")
+            _require(_is_number(value) and isinstance(value, int) and value > 0, name, value, "a positive integer")
+        whole = _is_number(self.head_dim) and isinstance(self.head_dim, int)
+        _require(whole, "head_dim", self.head_dim, "an integer")
+        for name in ("rope_theta", "rms_norm_eps", "initializer_range"):
+            _require(_is_number(getattr(self, name)), name, getattr(self, name), "a finite number")
+        layers = self.no_rope_layers
+        _require(isinstance(layers, tuple | list), "no_rope_layers", layers, "a list of 1 (RoPE) and 0 (no positions)")
         self._fill_defaults()
         self._check_heads()
         self._check_positions()
@@ -89,7 +96,9 @@ class ModelConfig:
             _require(self.hidden_size % self.n_heads == 0, "hidden_size", self.hidden_size, "a multiple of n_heads")
             object.__setattr__(self, "head_dim", self.hidden_size // self.n_heads)
         if isinstance(self.rope_scaling, dict):  # as a recipe writes it
-            object.__setattr__(self, "rope_scaling", YarnConfig(**self.rope_scaling))
+            object.__setattr__(self, "rope_scaling", _yarn(self.rope_scaling))
+        scaling = self.rope_scaling
+        _require(scaling is None or isinstance(scaling, YarnConfig), "rope_scaling", scaling, "a mapping with factor")
         layers = tuple(self.no_rope_layers)
         if not layers:
             layers = default_rope_layers(self.n_layers) if self.architecture == "smollm3" else (1,) * self.n_layers
@@ -175,6 +184,23 @@ def check_fields(values: dict[str, Any]) -> None:
     for key in values:
         if key not in known:
             raise ConfigError(f"model: unknown field '{key}'{nearest(key, known)}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _yarn(values: dict[str, Any]) -> YarnConfig:
+    """Return the YarnConfig of a recipe's mapping; ConfigError names a key that is unknown, missing or no number."""
+    known = [item.name for item in fields(YarnConfig)]
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"model.rope_scaling.{key}: unknown key{nearest(str(key), known)}")
+        fits = isinstance(value, bool) if key == "truncate" else _is_number(value)
+        _require(fits or (key == "attention_factor" and value is None), f"rope_scaling.{key}", value, "a number")
+    for key in known[:2]:
+        _require(key in values, f"rope_scaling.{key}", None, "a number, and has no default")
+    return YarnConfig(**values)
 
 
 def _require(condition: bool, name: str, value: object, expected: str) -> None:

@@ -77,7 +77,8 @@ def preset(name: str, **overrides: Any) -> ModelConfig:
     Fields that follow from others (``head_dim``, ``no_rope_layers``) are derived after the change. Turning a SmolLM2
     layout into a SmolLM3 one is ``preset("135m", architecture="smollm3")``. ConfigError for an unknown name or field.
     """
-    if name not in PRESETS:
-        raise ConfigError(f"model.preset: no preset '{name}'{nearest(name, PRESETS)}; there are {', '.join(PRESETS)}")
+    if not isinstance(name, str) or name not in PRESETS:
+        known = ", ".join(PRESETS)
+        raise ConfigError(f"model.preset: no preset {name!r}{nearest(str(name), PRESETS)}; there are {known}")
     check_fields(overrides)
     return ModelConfig(**(PRESETS[name] | overrides))

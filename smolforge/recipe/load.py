@@ -111,6 +111,8 @@ def _apply(data: dict[str, Any], word: str, stages: Sequence[Stage]) -> tuple[st
         here = _step(here, part, path[: depth + 1], word, stages)
     if isinstance(here, list):
         index = _index(here, path[-1], word)
+        if operator == "+=" and not isinstance(here[index], list):
+            raise ConfigError(f"'{word}': += appends to a list, and {key} is {here[index]!r}; use {key}=...")
         here[index] = [*here[index], value] if operator == "+=" else value
         return (*path[:-1], index)
     if not isinstance(here, dict):

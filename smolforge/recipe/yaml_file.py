@@ -96,6 +96,12 @@ def _parse(text: str, name: str) -> tuple[Any, dict[KeyPath, int]]:
         raise ConfigError(f"{name}{line}: not valid YAML ({error.problem or error.context})") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{name}: not valid YAML ({error})".replace("\n", " ")) from None
+    except ConfigError:
+        raise
+    except (ValueError, KeyError, AttributeError) as error:  # a tag whose value does not fit it, or an endless number
+        raise ConfigError(f"{name}: a value cannot be read ({str(error).split(';')[0]})") from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deeply") from None
     finally:
         loader.dispose()
 

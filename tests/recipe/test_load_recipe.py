@@ -112,6 +112,14 @@ def test_append_adds_to_the_recipes_list_and_to_a_default_list(tmp_path: Path) -
         ("corpsu.held_out=1", r"corpsu: unknown key \(did you mean 'corpus'"),
         ("name.first=x", r"'name.first=x': name is 'nano', which has no keys"),
         ("sft.phases.0.steps=[", r"not valid YAML"),
+        ("preference.snapshots.0+=3", r"\+= appends to a list, and preference.snapshots.0 is 15"),
+        ("seed=" + 5000 * "9", r"a value cannot be read \(Exceeds the limit"),
+        ("name=!!int abc", r"a value cannot be read"),
+        ("about=" + 3000 * "[", r"nested too deeply"),
+        ("model.rope_theta=abc", r"model.rope_theta: 'abc' is not a finite number"),
+        ("model.no_rope_layers=5", r"model.no_rope_layers: 5 is not a list"),
+        ("model.rope_scaling={factr: 2}", r"model.rope_scaling.factr: unknown key \(did you mean 'factor'"),
+        ("model.preset=[a]", r"no preset \['a'\]"),
     ],
 )
 def test_a_wrong_override_is_refused(override: str, said: str) -> None:
