@@ -37,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Answer one question, or talk until the person leaves."""
+    from smolforge.cli.main import read_input
     from smolforge.cli.models import open_model
     from smolforge.errors import ConfigError
 
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--max-tokens must be at least 1 and --temperature at least 0")
     question = options.prompt
     if question is None and not sys.stdin.isatty():
-        question = sys.stdin.read().strip()
+        question = read_input().strip()
     if question == "":
         raise ConfigError("the question is empty; give one with --prompt or on standard input")
     opened = open_model(options.model)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 
@@ -19,13 +18,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Continue the text."""
+    from smolforge.cli.main import read_input
     from smolforge.cli.models import open_model
     from smolforge.errors import ConfigError
     from smolforge.generator import Request, Sampling
 
     if options.max_tokens < 1 or options.temperature < 0 or not 0 < options.top_p <= 1:
         raise ConfigError("--max-tokens must be at least 1, --temperature at least 0, --top-p above 0 and at most 1")
-    text = options.prompt if options.prompt is not None else sys.stdin.read()
+    text = options.prompt if options.prompt is not None else read_input()
     if not text:
         raise ConfigError("there is no text to continue; give one with --prompt or on standard input")
     model = open_model(options.model).chat

@@ -7,6 +7,7 @@ else. Exit codes: 0 done, 2 something the person can fix (one line says what), 1
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import os
 import sys
@@ -23,6 +24,11 @@ VERBS = {
     "report": "print where the report of the newest finished run is",
     "doctor": "say what this machine has and what to install",
 }
+
+# What is wrong with a place on the disk, not with us: no permission, no room, read-only, a file where a folder goes.
+PLACES = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+}  # fmt: skip
 
 WELCOME = """\
 smolforge {version}: build, measure and run compact dual-mode language models, from one recipe file.
@@ -42,6 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
+        if garbled := next((word for word in words if not _is_text(word)), None):
+            raise SmolforgeError(f"{garbled!r}: not UTF-8 text")
         return _dispatch(words)
     except SmolforgeError as error:
         print(f"smolforge: {' '.join(str(error).split())}", file=sys.stderr)
@@ -51,6 +59,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of a pipe left; that is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.errno not in PLACES:
+            raise
+        print(f"smolforge: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
+        return SmolforgeError.exit_code
+
+
+def _is_text(word: str) -> bool:
+    """Whether a word of the command line was UTF-8: Python keeps other bytes as lone surrogates."""
+    return not any("\udc80" <= character <= "\udcff" for character in word)
+
+
+def read_input() -> str:
+    """Return standard input as text; SmolforgeError names the first byte that is not UTF-8."""
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise SmolforgeError(f"standard input: not UTF-8 text (byte {error.start})") from None
 
 
 def _dispatch(words: list[str]) -> int:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smolforge.errors import ConfigError, MissingDependencyError
+from smolforge.errors import ArtifactError, ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from smolforge.model.decoder import Decoder
@@ -35,12 +35,11 @@ class OpenModel:
 def runs_with(stage: str, root: Path = RUNS) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Yield (finished folder of ``stage``, run file) of every run below ``root`` that has it, newest first."""
     from smolforge.recipe.runner import RUN_FILE
-    from smolforge.store import read_json
     from smolforge.store.artifact import MANIFEST
 
     files = sorted(root.glob(f"*/{RUN_FILE}"), key=lambda file: file.stat().st_mtime, reverse=True)
     for file in files:
-        run = read_json(file)
+        run = _run_file(file)
         folder = file.parent / run["stages"].get(stage, "-")
         if (folder / MANIFEST).is_file():
             yield folder, run
@@ -53,6 +52,16 @@ def open_model(path: Path | None) -> OpenModel:
         raise ConfigError(f"{path}: no such model; expected a folder with config.json, or a .gguf file")
     path = path / "hf" if (path / "hf" / "config.json").is_file() else path
     return OpenModel(path, _chat_model(path), _tools(path))
+
+
+def _run_file(file: Path) -> dict[str, Any]:
+    from smolforge.store import read_json
+
+    run = read_json(file)
+    stages = run.get("stages") if isinstance(run, dict) else None
+    if not isinstance(stages, dict) or not all(isinstance(folder, str) for folder in stages.values()):
+        raise ArtifactError(f"{file}: not a run file; remove it and run the recipe again")
+    return dict(run)
 
 
 def _newest() -> Path:
@@ -113,7 +122,7 @@ def _tools(path: Path) -> list[dict[str, Any]] | None:
     places = [folder / TOOLS]
     for parent in folder.resolve().parents:
         if (parent / RUN_FILE).is_file():
-            places.append(parent / read_json(parent / RUN_FILE)["stages"].get("synthesize", "-") / TOOLS)
+            places.append(parent / _run_file(parent / RUN_FILE)["stages"].get("synthesize", "-") / TOOLS)
             break
     found = next((place for place in places if place.is_file()), None)
     return list(read_json(found)) if found else None

@@ -54,6 +54,33 @@ def test_bad_input_is_one_line_on_stderr_and_exit_code_2(
     assert out == "" and said in err and err.count("\n") == 1 and err.startswith("smolforge: ")
 
 
+@pytest.mark.parametrize("where", ["file/run", "file"])
+def test_a_place_that_cannot_be_written_is_one_line(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: x\nsynthesize: {}\n")
+    assert main(["run", str(recipe), f"output={tmp_path / where}"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.startswith(f"smolforge: {tmp_path / 'file'}")
+
+
+def test_words_that_are_not_utf_8_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["generate", "--prompt", "\udcff"]) == 2
+    assert "not UTF-8 text" in capsys.readouterr().err
+
+
+def test_a_run_file_of_another_kind_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "runs" / "x").mkdir(parents=True)
+    (tmp_path / "runs" / "x" / "run.json").write_text("[]")
+    monkeypatch.chdir(tmp_path)
+    assert main(["report"]) == 2
+    assert "runs/x/run.json: not a run file" in capsys.readouterr().err
+
+
 def test_without_a_run_chat_says_how_to_get_a_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,16 +110,28 @@ def test_a_defect_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
         main(["doctor"])
 
 
+def _open_when_read(pipe: Path) -> int:
+    """Wait until somebody reads the pipe and return its writing end."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:  # no reader yet
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def test_ctrl_c_ends_quietly_with_130(tmp_path: Path) -> None:
     recipe = tmp_path / "pipe.yaml"
-    os.mkfifo(recipe)  # reading it waits for a writer, so the command is surely in the middle of its work
+    os.mkfifo(recipe)
     process = subprocess.Popen(
         [sys.executable, "-m", "smolforge.cli.main", "run", str(recipe)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
-    time.sleep(1.0)
+    writer = _open_when_read(recipe)  # and never written to, so the command is surely in the middle of its work
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
+    os.close(writer)
     assert (process.returncode, out, err) == (130, "", "")
 
 
