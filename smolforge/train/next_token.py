@@ -112,8 +112,9 @@ class NextToken:
         return self.span(step).config.name
 
     def enter(self, decoder: Decoder, step: int) -> None:
-        """Give the decoder the RoPE base of the step's phase, where the phase states one."""
-        theta = self.span(step).config.rope_theta
+        """Give the decoder the RoPE base of the step's phase: the last one stated up to it, also after a resume."""
+        stated = (s.config.rope_theta for s in reversed(self.spans) if s.first <= step)
+        theta = next((theta for theta in stated if theta is not None), None)
         if theta is not None and theta != decoder.config.rope_theta:
             decoder.use_rope_theta(theta)
 

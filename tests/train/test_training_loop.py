@@ -156,6 +156,30 @@ def test_the_last_phase_leaves_its_theta_and_the_longest_context_in_the_model(co
     assert (changed.rope_theta, changed.max_position_embeddings) == (5e5, 96)
 
 
+def test_a_resume_keeps_the_theta_of_an_earlier_phase(context: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    phases = [
+        PhaseConfig(name="raised", steps=2, mixture={"text-en": 1.0}, rope_theta=1e6),
+        PhaseConfig(name="same", steps=4, mixture={"text-en": 1.0}),
+    ]
+    settings = config(phases=phases, schedule=ScheduleConfig())
+    whole, killed = context("whole"), context("killed")
+    run(settings, whole)
+    real = loop.run_step
+
+    def dies(decoder: Any, objective: Any, optimizer: Any, step: int, *rest: Any) -> Any:
+        if step == 4:
+            raise KeyboardInterrupt
+        return real(decoder, objective, optimizer, step, *rest)
+
+    monkeypatch.setattr(loop, "run_step", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings, killed)
+    monkeypatch.setattr(loop, "run_step", real)
+    run(settings, killed)
+    assert weights(killed) == weights(whole)
+    assert load_pretrained(killed.work / "model").config.rope_theta == 1e6
+
+
 @pytest.mark.slow
 def test_two_data_parallel_ranks_train_the_same_model_as_one(context: Make, tmp_path: Path) -> None:
     one, two = context("one"), context("two")
