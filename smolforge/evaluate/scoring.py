@@ -67,8 +67,11 @@ def _same(wanted: Any, got: Any) -> bool:
 
 
 def json_parses(answer: ChatAnswer) -> bool:
-    """Say whether the answer holds a tool-call block and each block is JSON with a name and an arguments object."""
-    bodies = _CALL_BODY.findall(answer.text)
+    """Say whether a tool-call block follows the think block, and each such block is JSON with name and arguments.
+
+    What stands inside a think block is no call for any reader, so it is not looked at.
+    """
+    bodies = _CALL_BODY.findall(answer.text.rpartition("</think>")[2])
     if not bodies:
         return False
     try:
