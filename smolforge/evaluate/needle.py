@@ -1,12 +1,14 @@
 """The needle test: does the model give back a value that stands far back in its context?
 
 Input: ``needle_test.docs.jsonl`` (texts and their one right continuation, in several lengths) and a model. Output:
-recall per length, with and without YaRN on documents longer than the trained window.
+recall per length, with and without YaRN on documents longer than the trained window; and, for models too small to
+write a long value without a slip, how often the right value is the likeliest of those that the document holds.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from smolforge.generator import Generator, Request
 from smolforge.tokens.template import ChatCodec
 
 MARGIN = 4  # tokens beyond the answer's own, for another way to cut it and for what ends it
+_FACT = re.compile(r"^(\S+): (.+)$", re.MULTILINE)
 Report = Callable[[int], None]
 
 
@@ -35,12 +38,17 @@ class Needle:
 
 @dataclass(frozen=True)
 class Recalled:
-    """A needle, how many tokens its prompt has, what the model wrote, and whether that is the value."""
+    """A needle, how many tokens its prompt has, what the model wrote, and whether that is the value.
+
+    ``chosen``: whether the value is the likeliest of the document's ``options`` values; None where it holds only one.
+    """
 
     needle: Needle
     tokens: int
     text: str
     right: bool
+    chosen: bool | None = None
+    options: int = 1
 
 
 def read_needles(path: Path, per_length: int | None) -> list[Needle]:
@@ -83,9 +91,22 @@ def recall(
         requests = [Request(prompts[i], len(answers[i]) + MARGIN, stop=codec.stop) for i in part]
         for i, done in zip(part, generator.generate(requests), strict=True):
             text = codec.decode(done.tokens)
-            found[i] = Recalled(needles[i], len(prompts[i]), text, gives(text, needles[i].answer))
+            chosen, options = choose(generator, codec, needles[i], prompts[i])
+            right = gives(text, needles[i].answer)
+            found[i] = Recalled(needles[i], len(prompts[i]), text, right, chosen, options)
         report(len(part))
     return [found[i] for i in range(len(needles))]
+
+
+def choose(generator: Generator, codec: ChatCodec, needle: Needle, prompt: Sequence[int]) -> tuple[bool | None, int]:
+    """Return whether the right value is the likeliest per token of all ``key: value`` lines, and how many there are."""
+    values = sorted({value for _, value in _FACT.findall(needle.prompt)} | {needle.answer.strip()})
+    if len(values) < 2:
+        return None, len(values)
+    continuations = codec.encode_text([f" {value}" for value in values])
+    scores = generator.score([prompt] * len(values), continuations)
+    mean = [score / len(ids) for score, ids in zip(scores, continuations, strict=True)]
+    return values[max(range(len(values)), key=mean.__getitem__)] == needle.answer.strip(), len(values)
 
 
 def gives(text: str, answer: str) -> bool:
@@ -112,9 +133,18 @@ def summarise(recalled: Sequence[Recalled], window: int) -> list[dict[str, Any]]
                 "tokens": tokens,
                 "windows": tokens / window,
                 "recall": wilson(sum(r.right for r in group), len(group)).as_json(),
+                **_choice(group),
             }
         )
     return rows
+
+
+def _choice(group: Sequence[Recalled]) -> dict[str, Any]:
+    asked = [r for r in group if r.chosen is not None]
+    if not asked:
+        return {}
+    chance = sum(1 / r.options for r in asked) / len(asked)
+    return {"choice": wilson(sum(bool(r.chosen) for r in asked), len(asked)).as_json(), "chance": chance}
 
 
 def as_row(result: Recalled, label: str) -> dict[str, Any]:
@@ -129,4 +159,6 @@ def as_row(result: Recalled, label: str) -> dict[str, Any]:
         "wanted": result.needle.answer,
         "answer": result.text,
         "correct": result.right,
+        "chosen": result.chosen,
+        "options": result.options,
     }

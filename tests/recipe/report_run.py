@@ -180,7 +180,14 @@ def _text_row(index: int) -> dict[str, Any]:
 def _needle() -> dict[str, Any]:
     def rows(points: list[tuple[int, int]]) -> list[dict[str, Any]]:
         return [
-            {"characters": 4 * tokens, "tokens": tokens, "windows": tokens / 512, "recall": wilson(hits, 24).as_json()}
+            {
+                "characters": 4 * tokens,
+                "tokens": tokens,
+                "windows": tokens / 512,
+                "recall": wilson(hits, 24).as_json(),
+                "choice": wilson(hits, 24).as_json(),
+                "chance": 0.25,
+            }
             for tokens, hits in points
         ]
 

@@ -48,6 +48,7 @@ NAMES = (
     "text.xz_bits_per_byte.<language>",
     "text.worst_ratio_to_xz",
     "needle.<stage>.<decoding>.recall",
+    "needle.<stage>.<decoding>.choice",
     "export.<name>.bytes",
     "export.<name>.tokens_per_second",
     "export.<name>.calls_exact",
@@ -180,6 +181,10 @@ def _needle(run: Gathered) -> Figures:
             if isinstance(rows, list) and rows:
                 hits, count = (sum(row["recall"][key] for row in rows) for key in ("hits", "count"))
                 yield f"needle.{stage}.{decoding}.recall", hits / count
+                asked = [row["choice"] for row in rows if "choice" in row]
+                if asked:
+                    hits, count = (sum(row[key] for row in asked) for key in ("hits", "count"))
+                    yield f"needle.{stage}.{decoding}.choice", hits / count
 
 
 def _exports(run: Gathered) -> Figures:

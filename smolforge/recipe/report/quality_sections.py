@@ -152,11 +152,18 @@ def needle_section(run: Gathered) -> Section:
         section.add(Note(f"{stage}: trained window {tries.get('window', 0):,} tokens."))
         section.add(Chart(line_chart(lines, x_label="tokens in the prompt", y_label="recall", height=240)))
         cells = [
-            [Cell(title), count(row["tokens"]), fixed(row["windows"], 2), _share(row["recall"])]
+            [
+                Cell(title),
+                count(row["tokens"]),
+                fixed(row["windows"], 2),
+                _share(row["recall"]),
+                _share(row.get("choice")),
+                fixed(row.get("chance"), 2),
+            ]
             for label, title in NEEDLE_TITLES.items()
             for row in tries.get(label) or []
         ]
-        section.add(Table(["decoding", "tokens", "windows", "recall"], cells))
+        section.add(Table(["decoding", "tokens", "windows", "recall", "likeliest of the values", "chance"], cells))
         if tries.get("left_out"):
             section.add(Note(f"{tries['left_out']} documents were longer than the extended window and left out."))
     return section
