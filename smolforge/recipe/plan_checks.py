@@ -7,19 +7,25 @@ run would stop, or would not be the run that was meant). Each line begins with t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 import numpy as np
 
 from smolforge.corpus.config import CorpusConfig
 from smolforge.errors import ConfigError, nearest
+from smolforge.evaluate.config import EvaluateConfig
+from smolforge.export.config import ExportConfig
 from smolforge.model.config import ModelConfig
+from smolforge.recipe.report.config import ReportConfig
+from smolforge.recipe.report.metrics import NAMES
 from smolforge.recipe.schema import Recipe
 from smolforge.tokens.config import TokenizeConfig
 from smolforge.train.config import MergeConfig, PhaseConfig, PreferenceConfig, ScheduleConfig, TrainConfig
 from smolforge.train.schedules import check_schedule
 
+MODEL_STAGES = ("pretrain", "long_context", "midtrain", "sft", "preference", "merge")
 Findings = tuple[list[str], list[str]]
 WORTHWHILE_EPOCHS = 4.0  # beyond about four epochs repeated text is worth little (Muennighoff et al., arXiv:2305.16264)
 
@@ -34,11 +40,44 @@ def check_recipe(recipe: Recipe) -> Findings:
     merge = recipe.sections.get("merge")
     if isinstance(merge, MergeConfig) and merge.weight < 1 and merge.with_stage not in recipe.sections:
         problems.append(f"merge.with_stage: no stage '{merge.with_stage}'{nearest(merge.with_stage, recipe.sections)}")
+    problems += _models_asked(recipe) + _targets(recipe)
     vocabulary = getattr(recipe.sections.get("tokenizer"), "vocab_size", None)
     model = (recipe.header.model or {}).get("vocab_size")
     if vocabulary and model and vocabulary != model:
         notes.append(f"tokenizer.vocab_size {vocabulary} replaces model.vocab_size {model} when the model is made")
     return notes, problems
+
+
+def _models_asked(recipe: Recipe) -> list[str]:
+    """Name the models that evaluate and export are to open and that no stage of the recipe makes."""
+    evaluate, export = recipe.sections.get("evaluate"), recipe.sections.get("export")
+    made = [name for name in MODEL_STAGES if name in recipe.sections]
+    asked: list[tuple[str, str, Sequence[str]]] = []
+    if isinstance(evaluate, EvaluateConfig):
+        asked += [("evaluate.subject", evaluate.subject, made)]
+        asked += [("evaluate.compare", name, made) for name in evaluate.compare]
+        for key, part in (("text", evaluate.text), ("needle", evaluate.needle)):
+            asked += [(f"evaluate.{key}.stages", name, MODEL_STAGES) for name in (part.stages if part else ())]
+    if isinstance(export, ExportConfig):
+        asked += [("export.subject", export.subject, made)]
+    return [
+        f"{key}: no stage '{name}' with a model{nearest(name, known)}"
+        for key, name, known in asked
+        if name not in known
+    ]
+
+
+def _targets(recipe: Recipe) -> list[str]:
+    """Name the targets whose metric no report can have."""
+    report = recipe.sections.get("report")
+    if not isinstance(report, ReportConfig):
+        return []
+    known = re.compile("|".join(re.sub(r"<[^>]*>", r"[^.]+", re.sub(r"([.])", r"\\\1", name)) for name in NAMES))
+    return [
+        f"report.targets.{index}.metric: no metric '{target.metric}'{nearest(target.metric, NAMES)}"
+        for index, target in enumerate(report.targets)
+        if not known.fullmatch(target.metric)
+    ]
 
 
 def check_phases(stage: str, config: TrainConfig, model: ModelConfig, recipe: Recipe) -> Findings:

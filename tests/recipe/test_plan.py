@@ -139,3 +139,17 @@ def test_quantities_read_as_people_write_them() -> None:
     assert [quantity(v) for v in (11.1359e12, 99.09e9, 8192.0, 12)] == ["11.136T", "99.1B", "8.2k", "12"]
     assert [duration(d) for d in (24.0, 0.5, 0.01, 1e-5)] == ["24.0 d", "12.0 h", "14.4 min", "1 s"]
     assert [energy(k) for k in (12_345.6, 0.0044)] == ["12,346 kWh", "4.4 Wh"]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("evaluate.subject=mergee", r"evaluate.subject: no stage 'mergee' with a model \(did you mean 'merge'"),
+        ("evaluate.needle.stages=[long]", r"evaluate.needle.stages: no stage 'long'"),
+        ("export.subject=tokenizer", r"export.subject: no stage 'tokenizer' with a model"),
+        ("report.targets.0.metric=calls.exactly", r"report.targets.0.metric: no metric 'calls.exactly'"),
+    ],
+)
+def test_a_model_or_metric_that_will_not_be_there_is_found_before_the_run(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        check(load_recipe(RECIPES / "nano.yaml", [override]))
