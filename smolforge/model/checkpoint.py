@@ -148,8 +148,9 @@ def read_tensors(folder: Path) -> dict[str, Tensor]:
 
 
 def _read_shards(folder: Path) -> Iterator[tuple[str, Tensor]]:
-    weight_map = read_json(folder / INDEX).get("weight_map")
-    if not isinstance(weight_map, dict):
+    index = read_json(folder / INDEX)
+    weight_map = index.get("weight_map") if isinstance(index, dict) else None
+    if not isinstance(weight_map, dict) or not all(isinstance(shard, str) for shard in weight_map.values()):
         raise FormatError(f"{folder / INDEX}: no 'weight_map'")
     for shard in sorted(set(weight_map.values())):
         if Path(shard).name != shard:

@@ -86,6 +86,8 @@ def to_hf(config: ModelConfig, *, ids: TokenIds | None = None, dtype: str = "flo
 
 def from_hf(value: Mapping[str, Any], *, where: str = "config.json") -> ModelConfig:
     """Return the ModelConfig of a ``config.json`` value; FormatError names the key of anything not supported."""
+    if not isinstance(value, Mapping):
+        raise FormatError(f"{where}: expected an object of model settings")
     architecture = value.get("model_type")
     if architecture not in ("smollm3", "llama"):
         raise FormatError(f"{where}: model_type {architecture!r} is not supported; expected 'smollm3' or 'llama'")
@@ -94,7 +96,13 @@ def from_hf(value: Mapping[str, Any], *, where: str = "config.json") -> ModelCon
     for key in required:
         if not isinstance(value.get(key), int):
             raise FormatError(f"{where}: '{key}' is {value.get(key)!r}, expected an integer")
-    theta, yarn = _rope(value, architecture, where)
+    try:
+        theta, yarn = _rope(value, architecture, where)
+        layers = _rope_layers(value, architecture, value["num_hidden_layers"])
+    except FormatError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
+        raise FormatError(f"{where}: the RoPE settings cannot be read ({error})") from None
     n_layers, n_heads = value["num_hidden_layers"], value["num_attention_heads"]
     return ModelConfig(
         vocab_size=value["vocab_size"],
@@ -104,7 +112,7 @@ def from_hf(value: Mapping[str, Any], *, where: str = "config.json") -> ModelCon
         n_heads=n_heads,
         n_kv_heads=value.get("num_key_value_heads") or n_heads,
         head_dim=value.get("head_dim") or 0,
-        no_rope_layers=_rope_layers(value, architecture, n_layers),
+        no_rope_layers=layers,
         rope_theta=theta,
         rope_scaling=yarn,
         max_position_embeddings=value.get("max_position_embeddings", _DEFAULT_CONTEXT[architecture]),
