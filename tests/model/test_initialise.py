@@ -13,7 +13,7 @@ from smolforge.model.presets import preset
 
 
 def test_spreads_are_smollm3s() -> None:
-    decoder = initialise(Decoder(preset("nano", tie_word_embeddings=False)), seed=0)
+    decoder = initialise(Decoder(preset("nano", tie_word_embeddings=False, initializer_range=0.02)), seed=0)
     for name, parameter in decoder.named_parameters():
         if "norm" in name:
             assert (parameter == 1).all()

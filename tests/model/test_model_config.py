@@ -66,9 +66,9 @@ def test_kv_cache_bytes() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"n_kv_heads": 3}, "n_kv_heads: 3 is not a divisor of n_heads 4"),
+        ({"n_kv_heads": 2}, "n_kv_heads: 2 is not a divisor of n_heads 3"),
         ({"hidden_size": 0}, "hidden_size: 0 is not a positive integer"),
-        ({"hidden_size": 255}, "hidden_size: 255 is not a multiple of n_heads"),
+        ({"hidden_size": 191}, "hidden_size: 191 is not a multiple of n_heads"),
         ({"head_dim": 33}, "head_dim: 33"),
         ({"no_rope_layers": (1, 1)}, "no_rope_layers: .* 4 entries"),
         ({"architecture": "llama", "no_rope_layers": (1, 1, 1, 0)}, "all 1 for the 'llama'"),
