@@ -90,7 +90,6 @@ class LoopConfig(Config):
     parallel: ParallelConfig = ParallelConfig()
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     attention: Literal["auto", "sdpa", "flex"] = "auto"
-    compile: bool = False
     checkpoint_every: int = Field(200, gt=0)
     snapshots: list[int] = Field(default_factory=list)
     log_every: int = Field(10, gt=0)
@@ -108,6 +107,15 @@ class TrainConfig(LoopConfig):
     packing: Literal["stream", "whole"] = "stream"
     phases: list[PhaseConfig] = Field(min_length=1)
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _phases_have_names_of_their_own(self) -> TrainConfig:
+        names = [phase.name for phase in self.phases]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(
+                f"two phases are called '{min(twice)}'; a phase's name seeds its order, so give each its own"
+            )
+        return self
 
 
 class PreferenceConfig(LoopConfig):

@@ -55,6 +55,8 @@ def write_model(decoder: Decoder, folder: Path, tokenizer: Path) -> None:
 
 
 def _starting_config(config: TrainConfig | PreferenceConfig, inputs: Mapping[str, Artifact], before: str) -> Decoder:
+    if before and isinstance(config, TrainConfig) and config.model is not None:
+        raise ConfigError(f"'model' describes a model to start from nothing, but this stage goes on from {before}'s")
     if before:
         return load_pretrained(inputs[before].path / "model")
     if not isinstance(config, TrainConfig) or config.model is None:
