@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.errors import FormatError, nearest
-from smolforge.formats.k_blocks import K_DECODERS
+from smolforge.formats.k_blocks import IQ4_LEVELS, K_DECODERS
+from smolforge.formats.k_encode import K_ENCODERS
 
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
@@ -55,6 +56,8 @@ BLOCK_TYPES: dict[str, BlockType] = {
         BlockType("Q4_K", 12, 256, 144),
         BlockType("Q5_K", 13, 256, 176),
         BlockType("Q6_K", 14, 256, 210),
+        BlockType("IQ4_NL", 20, 32, 18),
+        BlockType("IQ4_XS", 23, 256, 136),
         BlockType("BF16", 30, 1, 2),
     )
 }
@@ -62,9 +65,8 @@ BLOCK_TYPES_BY_ID: dict[int, BlockType] = {t.id: t for t in BLOCK_TYPES.values()
 
 # Types ggml knows and we do not read, so that a refusal can say their name.
 UNREAD_TYPES: dict[int, str] = {
-    9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 20: "IQ4_NL", 21: "IQ3_S",
-    22: "IQ2_S", 23: "IQ4_XS", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 34: "TQ1_0",
-    35: "TQ2_0", 39: "MXFP4",
+    9: "Q8_1", 15: "Q8_K", 16: "IQ2_XXS", 17: "IQ2_XS", 18: "IQ3_XXS", 19: "IQ1_S", 21: "IQ3_S", 22: "IQ2_S", 24: "I8",
+    25: "I16", 26: "I32", 27: "I64", 28: "F64", 29: "IQ1_M", 34: "TQ1_0", 35: "TQ2_0", 39: "MXFP4",
 }  # fmt: skip
 
 
@@ -203,6 +205,11 @@ def decode_q5_1(raw: Bytes) -> Floats:
     return _five_bits(raw[:, 4:8], raw[:, 8:]) * _half(raw, 0) + _half(raw, 2)
 
 
+def decode_iq4_nl(raw: Bytes) -> Floats:
+    """bytes (blocks, 18) → float32 (blocks, 32): as Q4_0, but a code stands for one of 16 uneven levels."""
+    return _half(raw, 0) * IQ4_LEVELS[unpack_nibbles(raw[:, 2:])]
+
+
 ENCODERS: dict[str, Callable[[Floats], Bytes]] = {
     "F32": lambda x: x.astype("<f4").view(np.uint8),
     "F16": lambda x: x.astype("<f2").view(np.uint8),
@@ -212,6 +219,7 @@ ENCODERS: dict[str, Callable[[Floats], Bytes]] = {
     "Q4_1": encode_q4_1,
     "Q5_0": encode_q5_0,
     "Q5_1": encode_q5_1,
+    **K_ENCODERS,
 }
 DECODERS: dict[str, Callable[[Bytes], Floats]] = {
     "F32": lambda raw: raw.view("<f4").astype(np.float32),
@@ -222,6 +230,7 @@ DECODERS: dict[str, Callable[[Bytes], Floats]] = {
     "Q4_1": decode_q4_1,
     "Q5_0": decode_q5_0,
     "Q5_1": decode_q5_1,
+    "IQ4_NL": decode_iq4_nl,
     **K_DECODERS,
 }
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from smolforge.errors import FormatError, nearest
 from smolforge.formats.gguf_read import GGUFFile
 from smolforge.formats.hf_config import NOPE_INTERVAL, flat_config
 
 ARCHITECTURES = ("llama", "smollm3")
+ROPE_FACTORS = "rope_freqs.weight"
 Numbers = (int, float)
 # Keys whose presence (with another value than given here) changes the computation in a way this package does not do.
 _NEUTRAL: dict[str, Any] = {
@@ -69,7 +72,7 @@ def shape_metadata(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _yarn_values(scaling: Mapping[str, Any] | None) -> dict[str, Any]:
-    if scaling is None:
+    if scaling is None or scaling["rope_type"] != "yarn":  # the others become the tensor rope_freqs.weight
         return {}
     if scaling.get("attention_factor") is not None or scaling.get("truncate") is False:
         raise FormatError(
@@ -116,6 +119,22 @@ def _read_scaling(file: GGUFFile, arch: str) -> dict[str, Any] | None:
     return scaling
 
 
+def _read_factors(file: GGUFFile, flat: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read ``rope_freqs.weight``, by which Llama 3.x files divide each frequency; else what the header said."""
+    scaling: dict[str, Any] | None = flat["rope_scaling"]
+    if ROPE_FACTORS not in file.tensors:
+        return scaling
+    where, wanted = f"{file.path}: tensor '{ROPE_FACTORS}'", (flat["head_dim"] // 2,)
+    if scaling is not None:
+        raise FormatError(f"{where}: frequency factors together with YaRN are not supported")
+    if file.info(ROPE_FACTORS).shape != wanted:
+        raise FormatError(f"{where}: shape {file.info(ROPE_FACTORS).shape}, expected {wanted}")
+    factors = file.array(ROPE_FACTORS)
+    if not (np.isfinite(factors) & (factors > 0)).all():
+        raise FormatError(f"{where}: a factor is not a positive number")
+    return {"rope_type": "factors", "factors": factors.tolist()}
+
+
 def read_shape(file: GGUFFile) -> dict[str, Any]:
     """Return the flat config of a GGUF model; FormatError for other architectures and unsupported features."""
     arch = file.get("general.architecture", str)
@@ -156,4 +175,5 @@ def read_shape(file: GGUFFile) -> dict[str, Any]:
             for name, key in (("bos", "bos"), ("eos", "eos"), ("pad", "padding"))
         },
     }
-    return flat_config(config, str(file.path))
+    flat = flat_config(config, str(file.path))
+    return {**flat, "rope_scaling": _read_factors(file, flat)}

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from smolforge.errors import FormatError
 from smolforge.formats.blocks import BlockType
-from smolforge.formats.gguf_metadata import read_shape
+from smolforge.formats.gguf_metadata import ROPE_FACTORS, read_shape
 from smolforge.formats.gguf_names import expected_shapes, gguf_name, rotary_heads, to_hf_rows
-from smolforge.formats.gguf_read import GGUFFile
+from smolforge.formats.gguf_read import GGUFFile, TensorInfo
 from smolforge.formats.gguf_tokenizer import TokenizerData, read_tokenizer
 
 
@@ -42,12 +42,18 @@ class GGUFModel:
     def _check_tensors(self) -> None:
         expected = {gguf_name(name): shape for name, shape in self.shapes.items()}
         for name, info in self.file.tensors.items():
+            if name == ROPE_FACTORS:  # already part of the config
+                continue
             if name not in expected:
                 raise FormatError(f"{self.path}: tensor '{name}' is not part of this architecture as we compute it")
             if info.shape != expected[name]:
                 raise FormatError(f"{self.path}: tensor '{name}' has shape {info.shape}, expected {expected[name]}")
         for name in expected:
             self.file.info(name)
+
+    def info(self, name: str) -> TensorInfo:
+        """Where a tensor lies in the file, by its Hugging Face name."""
+        return self.file.info(gguf_name(name))
 
     def array(self, name: str) -> NDArray[np.float32]:
         """One tensor by its Hugging Face name, dequantized to float32, rows in Hugging Face order."""
@@ -57,7 +63,7 @@ class GGUFModel:
 
     def blocks(self, name: str) -> tuple[NDArray[np.uint8], BlockType]:
         """One tensor's stored bytes (rows, bytes per row), rows in Hugging Face order, and their type."""
-        info = self.file.info(gguf_name(name))
+        info = self.info(name)
         raw = self.file.raw(info.name).reshape(-1, info.kind.row_size(info.shape[-1]))
         heads = rotary_heads(name, self.config)
         return (to_hf_rows(raw, heads) if heads and len(info.shape) > 1 else raw), info.kind

@@ -14,6 +14,11 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
+# The 16 levels of IQ4_NL and IQ4_XS (kvalues_iq4nl in ggml-common.h).
+IQ4_LEVELS = np.array(
+    [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.float32
+)  # fmt: skip
+
 
 def _half(raw: Bytes, at: int) -> Floats:
     """The float16 at byte ``at`` of every block, as float32 (blocks, 1)."""
@@ -84,10 +89,20 @@ def decode_q6_k(raw: Bytes) -> Floats:
     return (scale[:, :, None] * codes.reshape(-1, 16, 16)).reshape(-1, 256)
 
 
+def decode_iq4_xs(raw: Bytes) -> Floats:
+    """136 bytes: one float16 factor, 8 six-bit scales, 256 nibbles that stand for the levels of IQ4_NL."""
+    low = _fields(raw[:, 4:8, None], 4).reshape(-1, 8)
+    high = np.ascontiguousarray(raw[:, 2:4]).view("<u2") >> np.arange(0, 16, 2, dtype=np.uint16) & np.uint16(3)
+    scale = _half(raw, 0) * ((low | high << 4).astype(np.float32) - 32)
+    levels = IQ4_LEVELS[_fields(raw[:, 8:].reshape(-1, 8, 16), 4).reshape(-1, 8, 32)]
+    return (scale[:, :, None] * levels).reshape(-1, 256)
+
+
 K_DECODERS: dict[str, Callable[[Bytes], Floats]] = {
     "Q2_K": decode_q2_k,
     "Q3_K": decode_q3_k,
     "Q4_K": decode_q4_k,
     "Q5_K": decode_q5_k,
     "Q6_K": decode_q6_k,
+    "IQ4_XS": decode_iq4_xs,
 }

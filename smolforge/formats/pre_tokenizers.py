@@ -28,6 +28,13 @@ SPLITS: dict[str, tuple[str, ...]] = {
 IGNORE_MERGES = frozenset({"llama-bpe"})
 
 
+def byte_alphabet() -> list[str]:
+    """The printable character that stands for each byte 0…255 in a byte-level vocabulary (the GPT-2 table)."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = (chr(256 + i) for i in range(256))
+    return [chr(byte) if byte in printable else next(others) for byte in range(256)]
+
+
 def pre_tokenizer_json(pre: str) -> dict[str, Any]:
     """Return the ``pre_tokenizer`` of a ``tokenizer.json`` that splits as llama.cpp's ``pre`` does."""
     splits = [

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from smolforge.errors import FormatError, nearest
 from smolforge.formats.blocks import decode_bf16, encode_bf16
-from smolforge.formats.gguf_read import map_file
+from smolforge.formats.gguf_read import map_file, release_pages
 from smolforge.store.atomic import write_atomic
 
 MAX_HEADER = 100_000_000  # the reference implementation's limit
@@ -57,7 +57,7 @@ class SafetensorsFile:
                 raise self._fail(f"tensor '{name[:80]}' starts at byte {entry.start}, expected {end}")
             end = entry.start + entry.size
         if end != len(self._data):
-            raise self._fail(f"{len(self._data)} bytes, but header and tensors take {end}")
+            raise self._fail(f"not a whole safetensors file: {len(self._data)} bytes, header and tensors take {end}")
 
     def _fail(self, problem: str) -> FormatError:
         return FormatError(f"{self.path}: {problem}")
@@ -67,7 +67,7 @@ class SafetensorsFile:
             raise self._fail("not a safetensors file (fewer than 8 bytes)")
         (length,) = struct.unpack("<Q", self._data[:8])
         if length > min(MAX_HEADER, len(self._data) - 8):
-            raise self._fail(f"a header of {length} bytes does not fit the file")
+            raise self._fail(f"not a whole safetensors file: a header of {length} bytes does not fit the file")
         try:
             header = json.loads(self._data[8 : 8 + length].decode("utf-8"), object_pairs_hook=_no_duplicates)
         except (ValueError, RecursionError) as error:
@@ -87,14 +87,29 @@ class SafetensorsFile:
             raise self._fail(f"{where}: shape and data_offsets must be lists of whole numbers")
         size = math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize
         if offsets[1] - offsets[0] != size or start + offsets[1] > len(self._data):
-            raise self._fail(f"{where}: bytes {offsets[0]} to {offsets[1]} do not hold {size} bytes of this file")
+            bounds = f"bytes {offsets[0]} to {offsets[1]} do not hold {size} bytes of this file"
+            raise self._fail(f"not a whole safetensors file: {where}: {bounds}")
         return Entry(dtype, tuple(shape), start + offsets[0], size)
+
+    def entry(self, name: str) -> Entry:
+        """Where a tensor lies; FormatError with the nearest name if there is none."""
+        if name not in self.entries:
+            raise self._fail(f"no tensor '{name}'{nearest(name, self.entries)}")
+        return self.entries[name]
+
+    def raw(self, name: str) -> NDArray[np.uint8]:
+        """The stored bytes of a tensor: a read-only view of the mapping, shape (size,)."""
+        entry = self.entry(name)
+        return np.frombuffer(self._data, np.uint8, entry.size, entry.start)
+
+    def release(self, name: str) -> None:
+        """Tell the system that a tensor's pages are not needed soon, so that they stop counting as resident."""
+        entry = self.entry(name)
+        release_pages(self._data, entry.start, entry.size)
 
     def array(self, name: str) -> NDArray[Any]:
         """One tensor: a read-only view of the mapping, or for BF16 a float32 copy. FormatError for an unknown name."""
-        if name not in self.entries:
-            raise self._fail(f"no tensor '{name}'{nearest(name, self.entries)}")
-        entry = self.entries[name]
+        entry = self.entry(name)
         dtype = np.dtype(_DTYPES[entry.dtype])
         flat = np.frombuffer(self._data, dtype, entry.size // dtype.itemsize, entry.start)
         if entry.dtype == "BF16":

@@ -114,7 +114,7 @@ HOSTILE = {
     "tensor 't': 9 dimensions": header(tensors=1, body=tensor("t", (1,) * 9)),
     "a dimension of 0": header(tensors=1, body=tensor("t", (0, 4))),
     "lie outside the file": header(tensors=1, body=tensor("t", (1 << 62, 1 << 62, 1 << 62))),
-    "tensor 't': tensor type IQ4_NL": header(tensors=1, body=tensor("t", (32,), kind=20)),
+    "tensor 't': tensor type IQ3_S": header(tensors=1, body=tensor("t", (256,), kind=21)),
     "tensor type 4000": header(tensors=1, body=tensor("t", (32,), kind=4000)),
     "a row of 40 weights": header(tensors=1, body=tensor("t", (40,), kind=2)),
     "not a multiple of 32": header(tensors=1, body=tensor("t", (4,), offset=8) + bytes(64)),

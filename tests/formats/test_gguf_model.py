@@ -222,8 +222,8 @@ def test_a_tokenizer_that_llama_cpp_would_read_otherwise_is_refused() -> None:
         ({"vocab_size": None}, "'vocab_size' is missing"),
         ({"no_rope_layers": [1, 2, 1, 1]}, "no_rope_layers"),
         (
-            {"rope_scaling": {"rope_type": "llama3", "factor": 8.0}, "rope_parameters": None},
-            "'llama3' is not supported",
+            {"rope_scaling": {"rope_type": "linear", "factor": 8.0}, "rope_parameters": None},
+            "'linear' is not supported",
         ),
         ({"layer_types": ["sliding_attention"] * 4}, "layer_types"),
     ],
