@@ -1,0 +1,3 @@
+#define SMOLFORGE_SET ops_neon
+#define SMOLFORGE_NAME "neon"
+#include "ops.inc"

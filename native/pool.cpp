@@ -1,0 +1,147 @@
+#include "pool.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "machine.h"
+
+namespace smolforge {
+namespace {
+
+constexpr int kSpins = 2000;  // pauses of 40 to 140 cycles: 30 to 110 us, the gap between two decode steps
+constexpr int kYields = 64;
+
+// Spins, then gives the core to whoever wants it, until `ready`; false when patience ran out.
+template <class Ready>
+bool spin(Ready&& ready) {
+    for (int i = 0; i < kSpins; ++i) {
+        if (ready()) return true;
+        pause_cpu();
+    }
+    for (int i = 0; i < kYields; ++i) {
+        if (ready()) return true;
+        std::this_thread::yield();
+    }
+    return ready();
+}
+
+constexpr int64_t kInside = 0x7fff;  // the gate's low bits count the workers inside a run
+constexpr int64_t kOpen = 0x8000;    // whether one may enter
+constexpr int64_t kRun = 0x10000;    // the rest counts runs
+
+}  // namespace
+
+struct Pool::State {
+    std::mutex turn;  // one run at a time
+    std::mutex mutex;
+    std::condition_variable wake, left;
+    std::vector<std::thread> workers;
+    const std::function<void(int)>* body = nullptr;
+    int threads = 1;               // of this run, the caller's included
+    std::atomic<int64_t> gate{0};
+    bool stop = false;             // read after the gate
+
+    void work(int index, int64_t seen);
+    bool enter(int64_t run);
+    void leave();
+};
+
+// A worker that comes after the gate was closed is not waited for, and goes back to sleep.
+bool Pool::State::enter(int64_t run) {
+    int64_t now = gate.load(std::memory_order_acquire);
+    while (now / kRun == run && (now & kOpen))
+        if (gate.compare_exchange_weak(now, now + 1, std::memory_order_acq_rel)) return true;
+    return false;
+}
+
+void Pool::State::leave() {
+    const int64_t before = gate.fetch_sub(1, std::memory_order_acq_rel);
+    if ((before & kInside) != 1 || (before & kOpen)) return;
+    std::lock_guard lock(mutex);
+    left.notify_all();
+}
+
+void Pool::State::work(int index, int64_t seen) {
+    for (;;) {
+        auto changed = [&] { return gate.load(std::memory_order_acquire) / kRun != seen; };
+        if (!spin(changed)) {
+            std::unique_lock lock(mutex);
+            wake.wait(lock, changed);
+        }
+        seen = gate.load(std::memory_order_acquire) / kRun;
+        if (!enter(seen)) continue;
+        const bool last = stop;
+        if (!last && index < threads) (*body)(index);
+        leave();
+        if (last) return;
+    }
+}
+
+Pool::Pool() : state_(new State) {
+    on_fork([] { shared().state_ = new State; });  // the parent's workers and locks do not exist in the child
+}
+
+Pool& Pool::shared() {
+    static Pool pool;
+    return pool;
+}
+
+void Pool::run(int threads, const std::function<void(int)>& body) {
+    State& state = *state_;
+    std::lock_guard turn(state.turn);
+    state.body = &body;
+    state.threads = threads;
+    while (static_cast<int>(state.workers.size()) < threads - 1) {
+        const int index = static_cast<int>(state.workers.size()) + 1;
+        state.workers.emplace_back([&state, index, run = state.gate.load() / kRun] { state.work(index, run); });
+    }
+    if (threads > 1) {
+        std::lock_guard lock(state.mutex);
+        state.gate.store((state.gate.load() / kRun + 1) * kRun | kOpen, std::memory_order_release);
+        state.wake.notify_all();
+    }
+    body(0);
+    if (threads == 1) return;
+    state.gate.fetch_and(~kOpen, std::memory_order_acq_rel);
+    auto empty = [&] { return (state.gate.load(std::memory_order_acquire) & kInside) == 0; };
+    if (spin(empty)) return;
+    std::unique_lock lock(state.mutex);
+    state.left.wait(lock, empty);
+}
+
+// At exit. Other threads may still be inside `run`, or come later: the first are waited for, the others find no turn any more,
+// and the state they look at stays.
+Pool::~Pool() {
+    state_->turn.lock();
+    {
+        std::lock_guard lock(state_->mutex);
+        state_->stop = true;
+        state_->gate.store((state_->gate.load() / kRun + 1) * kRun | kOpen);
+        state_->wake.notify_all();
+    }
+    for (std::thread& worker : state_->workers) worker.join();
+    state_->workers.clear();
+}
+
+void Phases::begin(int count, int threads) {
+    if (count > capacity_) {
+        phases_ = std::make_unique<Phase[]>(static_cast<size_t>(count));
+        capacity_ = count;
+    }
+    for (int i = 0; i < count; ++i) {
+        phases_[static_cast<size_t>(i)].next.store(0, std::memory_order_relaxed);
+        phases_[static_cast<size_t>(i)].done.store(0, std::memory_order_relaxed);
+    }
+    threads_ = threads;
+}
+
+void Phases::finish(Phase& phase, int64_t mine, int64_t pieces) {
+    if (mine > 0) phase.done.fetch_add(mine, std::memory_order_acq_rel);
+    auto ready = [&] { return phase.done.load(std::memory_order_acquire) >= pieces; };
+    while (!spin(ready)) std::this_thread::sleep_for(std::chrono::microseconds(20));
+}
+
+}  // namespace smolforge

@@ -1,0 +1,65 @@
+"""The threads of the engine: shared by all models, restarted after a fork, gone at exit, asleep when idle."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from smolforge.engine import _native
+from tests.native.reference import Run, i32, tiny
+
+TOKENS = i32(*range(50))
+
+
+def test_models_with_different_thread_counts_share_the_pool() -> None:
+    models = [tiny(head_dim=64).model(threads) for threads in (1, 4, 2)]
+    results = [Run(model).feed(TOKENS) for model in models + models]
+    assert all(np.array_equal(result, results[0]) for result in results)
+
+
+def test_zero_threads_means_as_many_as_cores() -> None:
+    assert tiny().model(0).threads == _native.default_threads() >= 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity masks")
+def test_default_threads_respect_the_affinity_mask() -> None:
+    program = (
+        "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "from smolforge.engine import _native; print(_native.default_threads())"
+    )
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_gets_threads_of_its_own() -> None:
+    model = tiny().model(2)
+    expected = Run(model).feed(TOKENS)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if np.array_equal(Run(model).feed(TOKENS), expected) else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert np.array_equal(Run(model).feed(TOKENS), expected)
+
+
+def test_the_process_ends_promptly_with_threads_running() -> None:
+    program = (
+        "from tests.native.test_pool import *\n"
+        "import threading; model = tiny(head_dim=64).model(2)\n"
+        "def work():\n    while True: Run(model).feed(TOKENS)\n"
+        "threading.Thread(target=work, daemon=True).start(); time.sleep(0.3); print('done')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
+
+
+def test_idle_threads_sleep() -> None:
+    Run(tiny(head_dim=64).model(4)).feed(TOKENS)
+    time.sleep(0.05)
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.1
