@@ -1,0 +1,92 @@
+"""How much memory the key-value pages may take, so that the machine never swaps.
+
+Input: what the system says is available, for the machine and for the container. Output: bytes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from smolforge.errors import ConfigError
+
+DEFAULT_BYTES = 1 << 30
+LEAST_PAGES = 4
+SHARE = 0.5  # of what is available, at most: the rest is for files in the page cache and for others
+_CGROUP, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+# Files of a group and the line of its statistics that can be taken back, by version of the interface.
+_V2 = "memory.max", "memory.current", "inactive_file"
+_V1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+
+
+def available_bytes() -> int:
+    """Return the memory that can be used without swapping: the machine's, or the container's where that is less."""
+    free = _container_bytes()
+    machine = _machine_bytes()
+    return machine if free is None else min(free, machine)
+
+
+def _machine_bytes() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError):
+        pass
+    try:  # no such file: assume that half of the memory is in use
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    except (ValueError, OSError, AttributeError):
+        return 2 * DEFAULT_BYTES
+
+
+def _container_bytes() -> int | None:
+    """Return what the tightest of this process's groups, its own and those around it, has left; None: no limit."""
+    left = [_group_bytes(folder, *names) for folder, names in _groups()]
+    return min((one for one in left if one is not None), default=None)
+
+
+def _groups() -> Iterator[tuple[Path, tuple[str, str, str]]]:
+    """Yield the folders of this process's memory group and of those around it; not all need exist."""
+    own = {"": "/", "memory": "/"}
+    with suppress(OSError):
+        for _, controllers, path in (line.split(":", 2) for line in _MEMBERSHIP.read_text().splitlines()):
+            own |= dict.fromkeys(controllers.split(","), path) if ".." not in path else {}
+    for root, path, names in ((_CGROUP, own[""], _V2), (_CGROUP / "memory", own["memory"], _V1)):
+        folder = root / path.lstrip("/")
+        yield from ((place, names) for place in (folder, *folder.parents) if place.is_relative_to(root))
+
+
+def _group_bytes(folder: Path, limit: str, used: str, idle: str) -> int | None:
+    try:
+        bound = int((folder / limit).read_text())  # no number: "max"
+        statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        return max(0, bound - int((folder / used).read_text()) + int(statistics.get(idle, 0)))
+    except (OSError, ValueError):
+        return None
+
+
+def kv_pages(page_bytes: int, context_pages: int, asked: int | None) -> int:
+    """Return how many pages to have: ``asked`` bytes' worth, else a gigabyte's or one full context's, within reason.
+
+    Within reason is half of what is available; ``asked`` is refused only beyond all of it. ConfigError also where not
+    even a few pages fit.
+    """
+    if asked is not None:
+        if asked > (free := available_bytes()):
+            raise ConfigError(
+                f"kv_bytes: {asked / 1e6:.0f} MB of key-value memory are more than the {free / 1e6:.0f} MB available; "
+                "give less, or free some"
+            )
+        pages = asked // page_bytes
+    else:
+        bound = int(available_bytes() * SHARE) // page_bytes
+        pages = min(bound, max(DEFAULT_BYTES // page_bytes, context_pages))
+    if pages < LEAST_PAGES:
+        given = asked if asked is not None else int(available_bytes() * SHARE)
+        raise ConfigError(
+            f"{given / 1e6:.0f} MB of key-value memory is too little: four pages take {4 * page_bytes / 1e6:.0f} MB; "
+            "give more, or a smaller type (kv='q8' or 'q4')"
+        )
+    return pages
