@@ -9,131 +9,127 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
+
+from smolforge.cli.options import (
+    engine_arguments,
+    form_arguments,
+    form_of,
+    model_arguments,
+    positive,
+    sampling_arguments,
+    sampling_of,
+    sampling_settings,
+)
 
 if TYPE_CHECKING:
-    from smolforge.cli.models import OpenModel
-    from smolforge.tasks.chat import ChatAnswer
-
-Mode = Literal["think", "no_think"]
-DIM, PLAIN = "\x1b[2m", "\x1b[0m"
-HELP = "/think and /no_think choose the mode, /reset forgets the conversation, /exit (or Ctrl-D) leaves"
+    from smolforge.cli.answering import Answerer
+    from smolforge.cli.conversation import Conversation
+    from smolforge.cli.opening import OpenModel
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("model", nargs="?", type=Path, help="a model folder or a .gguf file; the newest run's export")
+    model_arguments(parser)
     parser.add_argument("-p", "--prompt", help="one question; without it, standard input is read when it is a pipe")
-    parser.add_argument("--think", action=argparse.BooleanOptionalAction, help="--no-think also works as --no_think")
+    parser.add_argument("-s", "--system", help="how the model should be")
+    parser.add_argument("--think", action=argparse.BooleanOptionalAction, help="reason first; --no_think also works")
     parser.add_argument("--no_think", dest="think", action="store_false", help=argparse.SUPPRESS)
+    parser.add_argument("--thinking-budget", type=int, default=0, metavar="N", help="most tokens of reasoning")
+    parser.add_argument("--max-tokens", type=int, default=512, metavar="N", help="most tokens of an answer (512)")
+    parser.add_argument("--json", action="store_true", help="one question: answer, reasoning and figures as JSON")
     parser.add_argument("--call", action=argparse.BooleanOptionalAction, help="answer with a function call (auto)")
     parser.add_argument("--free", action="store_true", help="with --call: do not constrain decoding")
-    parser.add_argument("--max-tokens", type=int, default=512, help="most tokens of an answer (512)")
-    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy, and the same every time")
-    parser.add_argument("--seed", type=int, default=0)
+    form_arguments(parser)
+    sampling_arguments(parser, temperature=0.6, top_p=0.95)
+    engine_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Answer one question, or talk until the person leaves."""
-    from smolforge.cli.main import read_input
-    from smolforge.cli.models import open_model
+    from smolforge.cli.conversation import Conversation
+    from smolforge.cli.opening import open_model
     from smolforge.errors import ConfigError
 
-    if options.max_tokens < 1 or options.temperature < 0:
-        raise ConfigError("--max-tokens must be at least 1 and --temperature at least 0")
-    question = options.prompt
+    positive(options, "max_tokens", "threads", "context")
+    settings = sampling_settings(options)
+    sampling_of(settings)
+    question = _question(options)
+    if options.json and question is None:
+        raise ConfigError("--json is for one question: give it with --prompt or on standard input")
+    limits = {"max_tokens": options.max_tokens, "thinking_budget": options.thinking_budget}
+    talk = Conversation("think" if options.think else "no_think", {**settings, **limits}, options.system)
+    with open_model(options) as opened:
+        answerer = _answerer(opened, options)
+        if question is None:
+            return _talk(opened, answerer, talk)
+        return _answer_once(answerer, talk, question, options.json)
+
+
+def _question(options: argparse.Namespace) -> str | None:
+    """Return the one question, None for a conversation."""
+    from smolforge.cli.main import read_input
+    from smolforge.errors import ConfigError
+
+    question: str | None = options.prompt
     if question is None and not sys.stdin.isatty():
         question = read_input().strip()
     if question == "":
         raise ConfigError("the question is empty; give one with --prompt or on standard input")
-    opened = open_model(options.model)
+    return question
+
+
+def _answerer(opened: OpenModel, options: argparse.Namespace) -> Answerer:
+    from smolforge.cli.answering import InCalls, in_words
+    from smolforge.errors import ConfigError
+
     if options.call and not opened.tools:
         raise ConfigError(f"{opened.path}: --call needs a tools.json in the model's folder")
-    talk = Talk(opened, options)
-    if question is not None:
-        talk.ask(question)
-        return 0
-    return talk.talk()
+    form = form_of(options)
+    if opened.tools and options.call is not False and not form:
+        return InCalls(opened, not options.free)
+    return in_words(opened, form)
 
 
-class Talk:
-    """A conversation with one model."""
+def _answer_once(answerer: Answerer, talk: Conversation, question: str, as_json: bool) -> int:
+    from smolforge.cli.speaking import speak
 
-    def __init__(self, opened: OpenModel, options: argparse.Namespace) -> None:
-        self._model, self._options = opened, options
-        self._mode: Mode = "think" if options.think else "no_think"
-        self._calls = bool(opened.tools) if options.call is None else bool(options.call)
-        self._history: list[dict[str, Any]] = []
-        self._dim, self._plain = (DIM, PLAIN) if sys.stderr.isatty() else ("", "")
+    spoken = speak(answerer(talk.prompt(question), talk.mode, talk.settings), quiet=as_json)
+    if as_json:
+        print(json.dumps(spoken.as_json(), ensure_ascii=False))
+    else:
+        _note(spoken.figures())
+    return 0
 
-    def talk(self) -> int:
-        """Read questions until /exit or the end of input."""
-        import readline  # noqa: F401 - line editing and history for input()
 
-        self._say(f"{self._model.path} ({'calls' if self._calls else 'chat'}, {self._mode}); {HELP}")
-        while True:
+def _talk(opened: OpenModel, answerer: Answerer, talk: Conversation) -> int:
+    """Read messages until /exit or the end of input."""
+    from smolforge.cli.repl import Commands, line_reader, messages
+    from smolforge.cli.speaking import speak
+    from smolforge.errors import SmolforgeError
+
+    commands = Commands(talk, _note)
+    _note(f"{opened.path} ({'calls' if opened.tools else 'chat'}, {talk.mode}); /help shows the commands")
+    for message in messages(line_reader()):
+        if message.startswith("/"):
+            commands.run(message)
+        elif message.strip():
             try:
-                line = self._read().strip()
-            except EOFError:
-                self._say("")
-                return 0
-            if line == "/exit":
-                return 0
-            if line in ("/think", "/no_think"):
-                self._mode = "think" if line == "/think" else "no_think"
-            elif line == "/reset":
-                self._history = []
-            elif line.startswith("/"):
-                self._say(HELP)
-            elif line:
-                self.ask(line)
+                spoken = speak(answerer(talk.prompt(message.strip()), talk.mode, talk.settings), stoppable=True)
+            except SmolforgeError as error:
+                _note(str(error))
+                continue
+            if spoken.text:
+                talk.add(message.strip(), spoken.text)
+            _note(spoken.figures())
+        if commands.left:
+            return 0
+    _note("")
+    return 0
 
-    def ask(self, question: str) -> None:
-        """Answer one question: the answer to standard output, the rest to standard error."""
-        began = time.perf_counter()
-        text, answer = self._call(question) if self._calls else self._chat(question)
-        seconds = time.perf_counter() - began
-        if answer.reasoning and answer.reasoning.strip():
-            self._say(answer.reasoning.strip())
-        print(text, flush=True)
-        cut = "" if answer.finish == "stop" else ", cut off at --max-tokens"
-        self._say(f"{len(answer.tokens)} tokens in {seconds:.2f} s, {len(answer.tokens) / seconds:.0f} tokens/s{cut}")
 
-    def _call(self, question: str) -> tuple[str, ChatAnswer]:
-        from smolforge.tasks.call import CallModel, call
+def _note(text: str) -> None:
+    """Say something that is not an answer."""
+    from smolforge.cli.terminal import Screen
 
-        made = call(
-            CallModel(self._model.chat, self._model.tools or []),
-            [[{"role": "user", "content": question}]],
-            modes=self._mode,
-            constrained=not self._options.free,
-            max_tokens=self._options.max_tokens,
-            thinking_budget=self._options.max_tokens // 2 if self._mode == "think" else None,
-        )[0]
-        if made.call is None:
-            return made.answer.content, made.answer
-        wanted = {"name": made.call.name, "arguments": made.call.arguments}
-        return json.dumps(wanted, ensure_ascii=False), made.answer
-
-    def _chat(self, question: str) -> tuple[str, ChatAnswer]:
-        from smolforge.generator import Sampling
-        from smolforge.tasks.chat import Turn, chat
-
-        self._history.append({"role": "user", "content": question})
-        sampling = Sampling(temperature=self._options.temperature, seed=self._options.seed)
-        turn = Turn(self._history, self._mode)
-        answer = chat(self._model.chat, [turn], max_tokens=self._options.max_tokens, sampling=sampling)[0]
-        self._history.append({"role": "assistant", "content": answer.content})
-        return answer.content, answer
-
-    def _say(self, text: str) -> None:
-        print(f"{self._dim}{text}{self._plain}", file=sys.stderr, flush=True)
-
-    def _read(self) -> str:
-        """Ask on standard error: standard output may be a file."""
-        if sys.stdout.isatty():
-            return input("> ")
-        print("> ", end="", file=sys.stderr, flush=True)
-        return input()
+    Screen(sys.stderr).write(f"{text}\n", dim=True)

@@ -14,10 +14,8 @@ from typing import Any
 EXTRAS: dict[str, list[tuple[str, str]]] = {
     "train": [("torch", "torch"), ("safetensors", "safetensors")],
     "data": [
-        ("polars", "polars"),
         ("pyarrow", "pyarrow"),
         ("py3langid", "py3langid"),
-        ("regex", "regex"),
         ("phonenumbers", "phonenumbers"),
         ("home-assistant-intents", "home_assistant_intents"),
         ("hassil", "hassil"),
@@ -57,6 +55,8 @@ def examine(folder: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "machine": machine | {"disk_free_bytes": free_disk_bytes(folder)},
         "energy": EnergyMeter().reading(0.0)["energy_method"],
+        "engine": _engine(),
+        "models": _models(),
         "torch": _torch() if packages["train"]["torch"] else None,
         "packages": packages,
         "advice": _advice(packages, machine["memory_bytes"], free_disk_bytes(folder)),
@@ -75,11 +75,45 @@ def render(found: dict[str, Any]) -> str:
         f"memory      {memory:.1f} GiB, disk {disk:.0f} GiB free",
         f"energy      {found['energy']}",
         f"torch       {_torch_line(found['torch'])}",
+        f"engine      {_engine_line(found['engine'])}",
+        f"model       {found['models']['default'] or found['models']['problem']}",
+        f"cache       {found['models']['cache']}{'' if found['models']['cache_exists'] else ' (not there yet)'}",
     ]
     for extra, packages in found["packages"].items():
         shown = ", ".join(f"{name} {version or 'absent'}" for name, version in packages.items())
         lines.append(f"[{extra}]".ljust(12) + shown)
     return "\n".join([*lines, "", *(found["advice"] or ["everything the nano recipe needs is here"])])
+
+
+def _engine() -> dict[str, Any]:
+    """Return the kernels' instruction sets, best first, and the one in use; or why there are no kernels."""
+    try:
+        from smolforge.engine import _native
+
+        return {"sets": _native.isas(), "in_use": _native.isa(), "threads": _native.default_threads()}
+    except (ImportError, ValueError) as error:  # not built for this system; or SMOLFORGE_ISA names no set
+        return {"problem": str(error)}
+
+
+def _engine_line(found: dict[str, Any]) -> str:
+    if "problem" in found:
+        return f"cannot run: {found['problem']}"
+    return f"{found['in_use']} kernels (of {', '.join(found['sets'])}), {found['threads']} threads"
+
+
+def _models() -> dict[str, Any]:
+    """Return the model that is used where none is named, and where the Hugging Face cache is."""
+    from smolforge.cli.models import find_model
+    from smolforge.errors import SmolforgeError
+    from smolforge.hub.places import cache_root
+
+    root = cache_root()
+    found: dict[str, Any] = {"default": None, "problem": None, "cache": str(root), "cache_exists": root.is_dir()}
+    try:
+        found["default"] = str(find_model(None))
+    except SmolforgeError as error:
+        found["problem"] = str(error)
+    return found
 
 
 def _torch() -> dict[str, Any]:

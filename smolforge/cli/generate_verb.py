@@ -3,34 +3,82 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from smolforge.cli.options import (
+    engine_arguments,
+    form_arguments,
+    form_of,
+    model_arguments,
+    positive,
+    sampling_arguments,
+    sampling_of,
+    sampling_settings,
+)
+
+if TYPE_CHECKING:
+    from smolforge.cli.opening import OpenModel
+    from smolforge.generator import Event, Request
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("model", nargs="?", type=Path, help="a model folder or a .gguf file; the newest run's export")
+    model_arguments(parser)
     parser.add_argument("-p", "--prompt", help="the text to continue; without it, standard input is read")
-    parser.add_argument("--max-tokens", type=int, default=128, help="most tokens to add (128)")
-    parser.add_argument("--temperature", type=float, default=0.0, help="0 is greedy, and the same every time")
-    parser.add_argument("--top-p", type=float, default=1.0, help="keep the likeliest tokens up to this probability")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="most tokens to add (128)")
+    parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text; repeatable")
+    parser.add_argument("--json", action="store_true", help="text and figures as JSON")
+    form_arguments(parser)
+    sampling_arguments(parser, temperature=0.0)
+    engine_arguments(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Continue the text."""
     from smolforge.cli.main import read_input
-    from smolforge.cli.models import open_model
+    from smolforge.cli.opening import open_model
+    from smolforge.cli.speaking import speak
     from smolforge.errors import ConfigError
-    from smolforge.generator import Request, Sampling
 
-    if options.max_tokens < 1 or options.temperature < 0 or not 0 < options.top_p <= 1:
-        raise ConfigError("--max-tokens must be at least 1, --temperature at least 0, --top-p above 0 and at most 1")
+    positive(options, "max_tokens", "threads", "context")
+    sampling_of(sampling_settings(options))
     text = options.prompt if options.prompt is not None else read_input()
     if not text:
         raise ConfigError("there is no text to continue; give one with --prompt or on standard input")
-    model = open_model(options.model).chat
-    sampling = Sampling(temperature=options.temperature, top_p=options.top_p, seed=options.seed)
-    prompt = model.codec.encode_text([text])[0]
-    done = model.generator.generate([Request(prompt, options.max_tokens, sampling, model.codec.stop)])[0]
-    print(model.vocabulary.text(done.tokens))
+    with open_model(options) as opened:
+        spoken = speak(_events(opened, _request(opened, options, text)), quiet=options.json)
+    if options.json:
+        facts = spoken.as_json()
+        print(json.dumps({"text": facts.pop("answer"), **facts}, ensure_ascii=False))
     return 0
+
+
+def _request(opened: OpenModel, options: argparse.Namespace, text: str) -> Request:
+    from smolforge.cli.answering import constraint_of
+    from smolforge.generator import Request
+
+    model = opened.chat
+    prompt = opened.engine.model.encode(text) if opened.engine else model.codec.encode_text([text])[0]
+    room = options.max_tokens if model.context is None else max(1, model.context - len(prompt))
+    return Request(
+        prompt=prompt,
+        max_tokens=min(options.max_tokens, room),
+        sampling=sampling_of(sampling_settings(options)),
+        stop=model.codec.stop,
+        stop_strings=tuple(options.stop),
+        constraint=constraint_of(model, form_of(options)),
+    )
+
+
+def _events(opened: OpenModel, request: Request) -> Iterator[Event]:
+    """Yield the continuation as it is made; on the torch backend all at once."""
+    from smolforge.generator import Finished, TextDelta, Usage
+
+    if opened.engine is not None:
+        yield from opened.engine.submit(request)
+        return
+    done = opened.chat.generator.generate([request])[0]
+    yield TextDelta(opened.chat.vocabulary.text(done.tokens))
+    yield Finished(done.finish, Usage(len(request.prompt), 0, len(done.tokens), 0, 0, 0))

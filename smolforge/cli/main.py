@@ -1,4 +1,4 @@
-"""The command line: `smolforge run|plan|chat|generate|report|doctor`.
+"""The command line: `smolforge chat`, `pull`, `run` and the other verbs of ``GROUPS``.
 
 Input is the words of the command; each verb's module does the work. Standard output carries the answer and nothing
 else. Exit codes: 0 done, 2 something the person can fix (one line says what), 1 a defect (its traceback), 130 Ctrl-C.
@@ -7,39 +7,49 @@ else. Exit codes: 0 done, 2 something the person can fix (one line says what), 1
 from __future__ import annotations
 
 import argparse
-import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 import smolforge
-from smolforge.errors import SmolforgeError, nearest
+from smolforge.errors import SmolforgeError, nearest, place_problem
 
-VERBS = {
-    "run": "run a recipe from raw text to report; finished stages are kept",
-    "plan": "check a recipe and say what it would cost, without running it",
-    "chat": "talk to a model folder or to the newest finished run",
-    "generate": "continue a text with a model, without a chat template",
-    "report": "print where the report of the newest finished run is",
-    "doctor": "say what this machine has and what to install",
+GROUPS = {
+    "Use a model": {
+        "chat": "talk to a model, or ask it one question",
+        "generate": "continue a text with a model, without a chat template",
+    },
+    "Models on this machine": {
+        "pull": "fetch a model from the Hugging Face hub, checked and resumable",
+        "ls": "list the models on this machine",
+        "show": "say what a model is: architecture, size, types, context, licence",
+        "rm": "remove a model from the Hugging Face cache",
+    },
+    "Measure and shrink": {
+        "bench": "measure a model's speed, memory and energy on this machine",
+        "perplexity": "score a text with a model",
+        "estimate": "say whether a model fits this machine and how fast it would be",
+        "quantize": "write a model as a smaller GGUF file",
+    },
+    "Build your own": {
+        "run": "run a recipe from raw text to report; finished stages are kept",
+        "plan": "check a recipe and say what it would cost, without running it",
+        "report": "print where the report of the newest finished run is",
+        "doctor": "say what this machine has and what to install",
+    },
 }
-
-# What is wrong with a place on the disk, not with us: no permission, no room, read-only, a file where a folder goes.
-PLACES = {
-    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
-}  # fmt: skip
+VERBS = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 WELCOME = """\
-smolforge {version}: build, measure and run compact dual-mode language models, from one recipe file.
+smolforge {version}: build, measure and run compact language models on your own machine.
 
-{verbs}
+{groups}
 
 Start here:
-  smolforge doctor
-  smolforge run recipes/nano.yaml      # a small model on a laptop's CPU, in minutes
-  smolforge chat                       # then talk to it
-  smolforge plan recipes/3b.yaml       # what the published SmolLM3-3B recipe would take
+  smolforge chat                       # the model that is here; 'smolforge doctor' says which
+  smolforge run recipes/nano.yaml      # a model of your own on a laptop's CPU, in minutes
+  smolforge chat run                   # then talk to it
 
 Each verb says more with --help."""
 
@@ -60,10 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.errno not in PLACES:
+        problem = place_problem(error)
+        if problem is None:
             raise
-        print(f"smolforge: {error.filename or 'writing'}: {error.strerror}", file=sys.stderr)
-        return SmolforgeError.exit_code
+        print(f"smolforge: {problem}", file=sys.stderr)
+        return problem.exit_code
 
 
 def _is_text(word: str) -> bool:
@@ -97,8 +108,11 @@ def _dispatch(words: list[str]) -> int:
 
 def welcome() -> str:
     """Return what `smolforge` without arguments shows."""
-    verbs = "\n".join(f"  smolforge {name:<9} {text}" for name, text in VERBS.items())
-    return WELCOME.format(version=smolforge.__version__, verbs=verbs)
+    groups = [
+        "\n".join([f"{title}:", *(f"  smolforge {name:<11} {text}" for name, text in verbs.items())])
+        for title, verbs in GROUPS.items()
+    ]
+    return WELCOME.format(version=smolforge.__version__, groups="\n\n".join(groups))
 
 
 class Parser(argparse.ArgumentParser):

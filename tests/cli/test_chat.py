@@ -56,6 +56,12 @@ def write_model(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMOLFORGE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SMOLFORGE_HISTORY", "")
+
+
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
@@ -105,7 +111,7 @@ def test_generate_continues_a_text(model: Path, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out == first.out and first.err == ""
 
 
-def test_the_newest_runs_export_is_the_default_model_with_that_runs_tools(
+def test_the_newest_runs_export_answers_by_the_name_run_with_that_runs_tools(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for age, (run, with_tools) in enumerate((("new", True), ("old", False))):
@@ -119,8 +125,9 @@ def test_the_newest_runs_export_is_the_default_model_with_that_runs_tools(
         write_json(root / "run.json", {"stages": stages})
         os.utime(root / "run.json", (1e9 - age, 1e9 - age))
     monkeypatch.chdir(tmp_path)
-    assert main(["chat", "-p", "turn on the light", "--no-think", "--max-tokens", "200"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "TurnOn"
+    for name in ("run", "runs/new"):
+        assert main(["chat", name, "-p", "turn on the light", "--no-think", "--max-tokens", "200"]) == 0
+        assert json.loads(capsys.readouterr().out)["name"] == "TurnOn"
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

