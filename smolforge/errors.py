@@ -7,6 +7,7 @@ with ``exit_code``; anything else that escapes is a defect of ours and keeps its
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -32,12 +33,29 @@ class ArtifactError(SmolforgeError):
     """A finished stage folder is missing, torn, or was changed after its manifest was written."""
 
 
+class NetworkError(SmolforgeError):
+    """A download cannot begin or go on: no network, no access, or an answer that cannot be trusted."""
+
+
 class MissingDependencyError(SmolforgeError):
     """An optional package is not installed; the message says which extra brings it."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs the package '{package}': pip install 'smolforge[{extra}]'")
         self.package, self.extra = package, extra
+
+
+# What is wrong with a place on the disk, not with us: no permission, no room, read-only, a file where a folder goes.
+_PLACES = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG,
+}  # fmt: skip
+
+
+def place_problem(error: OSError) -> SmolforgeError | None:
+    """Return what is wrong with a place on the disk as an error for a person; None for a defect of ours."""
+    if error.errno not in _PLACES:
+        return None
+    return SmolforgeError(f"{error.filename or 'writing'}: {error.strerror}")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.errors import FormatError
-from smolforge.export.scales import search_q4_0
 from smolforge.formats.blocks import BlockType, block_type, quantize
+from smolforge.formats.scale_search import search_q4_0
 
 EMBEDDING, HEAD = "model.embed_tokens.weight", "lm_head.weight"
 

@@ -29,6 +29,8 @@ from smolforge.model.generator import TorchGenerator
 from smolforge.store import StageContext, StageOutcome, write_json
 from smolforge.tokens.template import ChatCodec
 
+TOOLS = "tools.json"
+
 
 @dataclass
 class _Job:
@@ -53,7 +55,7 @@ def run(config: ExportConfig, context: StageContext) -> StageOutcome:
     rows = [_reference_row(job)]
     context.progress.update(1)
     for done, name in enumerate(config.formats, start=2):
-        rows.append(_export_hf(job) if name == "hf" else _export_gguf(job, name, context))
+        rows.append(_export_hf(job, context) if name == "hf" else _export_gguf(job, name, context))
         context.progress.update(done, format=name)
     write_json(context.work / "exports.json", rows)
     metrics = {
@@ -141,17 +143,27 @@ def _compare(job: _Job, export: Decoder, path: Path) -> dict[str, Any]:
     return {**parity.file_figures(path), **figures, "no_rope_layers": list(job.reference.config.no_rope_layers)}
 
 
-def _export_hf(job: _Job) -> dict[str, Any]:
+def _export_hf(job: _Job, context: StageContext) -> dict[str, Any]:
     folder = job.work / "hf"
     hf.write_folder(folder, job.reference, job.tokenizer, job.config.hf_dtype)
+    _copy_tools(context, folder)
     figures = _compare(job, load_pretrained(folder), folder)
     write_json(folder / "parity.json", figures)
     return _row(job, "hf", job.config.hf_dtype, folder, figures)
 
 
+def _copy_tools(context: StageContext, folder: Path) -> None:
+    """Put the functions the model was trained on beside it: who takes the folder away can still make calls."""
+    tools = _input(context, "synthesize") / TOOLS
+    if tools.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(tools, folder / TOOLS)
+
+
 def _export_gguf(job: _Job, name: str, context: StageContext) -> dict[str, Any]:
     target = name.removeprefix("gguf-").upper()
     path = job.work / "gguf" / f"model-{target.lower()}.gguf"
+    _copy_tools(context, path.parent)
     shapes = expected_shapes(gguf.flat(job.reference.config))
     plan = quantize.plan_types(shapes, target, job.config.head_type)
     tokenizer = gguf_tokenizer(job.tokenizer, job.reference.config.vocab_size)

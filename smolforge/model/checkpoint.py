@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from smolforge.errors import DataError, FormatError, MissingDependencyError
+from smolforge.formats.hf_config import flat_config
+from smolforge.formats.hf_folder import HFTensors
 from smolforge.model.config import ModelConfig, YarnConfig
 from smolforge.model.decoder import Decoder
 from smolforge.model.hf_config import TokenIds, from_hf, to_hf
@@ -127,11 +129,13 @@ def load_pretrained(
 ) -> Decoder:
     """Read a model folder. ``rope_scaling`` and ``max_position_embeddings`` replace what is stored (YaRN).
 
-    FormatError or DataError names the file and the tensor or key at fault.
+    FormatError or DataError names the file and the tensor or key at fault; a configuration that the tensors do not fit
+    is refused before memory is taken for it.
     """
     config = from_hf(read_json(folder / "config.json"), where=str(folder / "config.json"))
     changes: dict[str, Any] = {"rope_scaling": rope_scaling, "max_position_embeddings": max_position_embeddings}
     config = config.with_(**{key: value for key, value in changes.items() if value is not None})
+    HFTensors(folder).check(flat_config(to_hf(config), str(folder)))  # headers only, before anything is allocated
     with torch.device("meta"):
         decoder = Decoder(config)
     decoder = decoder.to_empty(device="cpu").to(dtype)

@@ -44,7 +44,7 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(config.hidden_size, config.query_size + 2 * config.kv_size, bias=bias)
         self.out = nn.Linear(config.query_size, config.hidden_size, bias=bias)
 
-    def forward(self, x_BTD: Tensor, state: PassState) -> Tensor:
+    def forward(self, x_BTD: Tensor, state: PassState, rows_N: Tensor | None = None) -> Tensor:
         config = self.config
         batch, length, _ = x_BTD.shape
         fused_BTMH = self.qkv(x_BTD).view(batch, length, -1, config.head_dim)
@@ -53,8 +53,8 @@ class Attention(nn.Module):
             cached = state.cache.write(self.layer, keys, values, state.positions_BT)
             if state.mask is not None:
                 keys, values = cached
-        mixed_BNTH = attend(queries, keys, values, state)
-        projected: Tensor = self.out(mixed_BNTH.transpose(1, 2).reshape(batch, length, -1))
+        mixed_BTD = attend(queries, keys, values, state).transpose(1, 2).reshape(batch, length, -1)
+        projected: Tensor = self.out(mixed_BTD if rows_N is None else picked(mixed_BTD, rows_N))
         return projected
 
 
@@ -81,10 +81,18 @@ class Layer(nn.Module):
         self.mlp_norm = Norm(config.hidden_size, config.rms_norm_eps)
         self.mlp = MLP(config)
 
-    def forward(self, x_BTD: Tensor, state: PassState) -> Tensor:
-        x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), state)
-        mixed: Tensor = self.mlp(self.mlp_norm(x_BTD))
-        return x_BTD + mixed
+    def forward(self, x_BTD: Tensor, state: PassState, rows_N: Tensor | None = None) -> Tensor:
+        """Return (B, T, D); with ``rows_N`` only these positions, (N, D): nothing is computed for the others that
+        they do not look at."""
+        attended = self.attention(self.attention_norm(x_BTD), state, rows_N)
+        x_D = (x_BTD if rows_N is None else picked(x_BTD, rows_N)) + attended
+        mixed: Tensor = x_D + self.mlp(self.mlp_norm(x_D))
+        return mixed
+
+
+def picked(x_BTD: Tensor, rows_N: Tensor) -> Tensor:
+    """Return (N, D): the positions ``rows_N`` (int64, b · T + t)."""
+    return x_BTD.reshape(-1, x_BTD.shape[-1]).index_select(0, rows_N)
 
 
 class Decoder(nn.Module):
@@ -114,17 +122,21 @@ class Decoder(nn.Module):
         self.config = self.config.with_(rope_theta=theta)
         self._rotary = RotaryTable(self.config)
 
-    def forward(self, tokens_BT: Tensor, document: Tensor | None = None, cache: KVCache | None = None) -> Tensor:
+    def forward(
+        self, tokens_BT: Tensor, document: Tensor | None = None, cache: KVCache | None = None,
+        rows: Tensor | None = None,
+    ) -> Tensor:  # fmt: skip
         """Return final-normed hidden states (B, T, D) of int64 ``tokens_BT``.
 
+        ``rows`` int64 (N,): only the positions b · T + t are wanted, and the result is (N, D).
         ``document`` int (B, T): tokens see only earlier tokens with the same number; None: the whole row is one
         document. ``cache``: the tokens continue its rows, each at its own length, and are added to it.
         ConfigError when both are given, or when the cache is full.
         """
         state = self._pass_state(tokens_BT, document, cache)
         x_BTD = self.embed(tokens_BT)
-        for layer in self.layers:
-            x_BTD = layer(x_BTD, state)
+        for number, layer in enumerate(self.layers, start=1):
+            x_BTD = layer(x_BTD, state, rows if number == len(self.layers) else None)
         if cache is not None:
             cache.advance(tokens_BT.shape[1])
         normed: Tensor = self.norm(x_BTD)

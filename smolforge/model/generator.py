@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from smolforge.errors import DataError
-from smolforge.generator import Completion, Request
+from smolforge.errors import ConfigError, DataError
+from smolforge.generator import Completion, Request, Sampling
 from smolforge.model.cache import KVCache
 from smolforge.model.decoder import Decoder
 from smolforge.model.sampling import Referee, greedy, sample
@@ -70,8 +70,12 @@ class TorchGenerator:
 
     @torch.inference_mode()
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Continue every prompt; DataError for one that is empty, too long, or holds ids outside the vocabulary."""
+        """Continue every prompt; DataError for one that is empty, too long, or holds ids outside the vocabulary.
+
+        ConfigError for a request that asks for what only the native engine does (``_refuse_unsupported``).
+        """
         for number, request in enumerate(requests):
+            _refuse_unsupported(request, f"request {number}")
             self._check(request.prompt, len(request.prompt) + request.max_tokens, f"request {number}")
         rows = [_Row.start(request) for request in requests]
         sizes = [len(row.request.prompt) + row.request.max_tokens for row in rows]
@@ -177,3 +181,14 @@ class TorchGenerator:
             raise DataError(f"{what}: prompt and answer take {total} positions, the model has {limit}")
         if not (min(prompt) >= 0 and max(prompt) < config.vocab_size):
             raise DataError(f"{what}: token ids must lie in 0 … {config.vocab_size - 1}")
+
+
+def _refuse_unsupported(request: Request, what: str) -> None:
+    """ConfigError for a field this reference does not carry out: nothing is ignored in silence."""
+    sampling, plain = request.sampling, Sampling()
+    names = ("min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "dry_multiplier", "logit_bias")
+    asked = [name for name in names if getattr(sampling, name) != getattr(plain, name)]
+    asked += ["stop_strings"] if request.stop_strings else []
+    asked += [name for name in ("logprobs", "thinking", "timeout") if getattr(request, name) is not None]
+    if asked:
+        raise ConfigError(f"{what}: the torch reference cannot do {', '.join(asked)}; use the native engine")

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from smolforge.errors import FormatError
+from smolforge.formats.hf_config import MAX_LAYERS
 from smolforge.model.config import Architecture, ModelConfig, YarnConfig, default_rope_layers
 
 _CLASSES: dict[Architecture, str] = {"smollm3": "SmolLM3ForCausalLM", "llama": "LlamaForCausalLM"}
@@ -96,14 +97,16 @@ def from_hf(value: Mapping[str, Any], *, where: str = "config.json") -> ModelCon
     for key in required:
         if not isinstance(value.get(key), int):
             raise FormatError(f"{where}: '{key}' is {value.get(key)!r}, expected an integer")
+    n_layers, n_heads = value["num_hidden_layers"], value["num_attention_heads"]
+    if n_layers > MAX_LAYERS:  # tables are made per layer
+        raise FormatError(f"{where}: 'num_hidden_layers' is {n_layers}, at most {MAX_LAYERS} are read")
     try:
         theta, yarn = _rope(value, architecture, where)
-        layers = _rope_layers(value, architecture, value["num_hidden_layers"])
+        layers = _rope_layers(value, architecture, n_layers)
     except FormatError:
         raise
     except (TypeError, ValueError, AttributeError) as error:
         raise FormatError(f"{where}: the RoPE settings cannot be read ({error})") from None
-    n_layers, n_heads = value["num_hidden_layers"], value["num_attention_heads"]
     return ModelConfig(
         vocab_size=value["vocab_size"],
         hidden_size=value["hidden_size"],

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from smolforge.errors import ArtifactError
 
-PATIENCE_SECONDS = 2.0  # a killed runner's stage process needs a moment to notice
+PATIENCE_SECONDS = 2.0
+# A killed runner's stage process holds the lock until it notices, which takes a while on a busy machine.
+ORPHAN_SECONDS = 30.0
 
 
 @contextmanager
@@ -35,12 +37,12 @@ def hold(folder: Path) -> Iterator[int]:
 
 
 def _take(descriptor: int, path: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    began = time.monotonic()
     while True:
         try:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
+            if time.monotonic() - began > (ORPHAN_SECONDS if _holder_died(path) else PATIENCE_SECONDS):
                 raise ArtifactError(
                     f"{path.parent}: another run is writing here ({_holder(path)}); wait for it, stop it, "
                     "or give this one its own folder with output=..."
@@ -51,6 +53,20 @@ def _take(descriptor: int, path: Path) -> None:
 def _me() -> dict[str, str | int]:
     since = time.strftime("%Y-%m-%d %H:%M:%S")
     return {"pid": os.getpid(), "host": platform.node(), "since": since}
+
+
+def _holder_died(path: Path) -> bool:
+    """Whether the run that took the lock is dead, on this host: what holds the lock still is about to end."""
+    try:
+        who = json.loads(path.read_text(encoding="utf-8"))
+        if who["host"] != platform.node():
+            return False
+        os.kill(int(who["pid"]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError, KeyError):
+        return False
+    return False
 
 
 def _holder(path: Path) -> str:

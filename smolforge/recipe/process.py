@@ -104,7 +104,8 @@ def run_stage(
     spent = cost.total(usage.ru_utime + usage.ru_stime)
     # Linux counts ru_maxrss in KiB; it is the largest single process, not the sum of a stage's pool.
     spent |= {"peak_rss_bytes": usage.ru_maxrss * 1024, "machine": describe()}
-    return StageOutcome(last["counts"], last["metrics"]), last["libraries"], spent
+    outcome = StageOutcome(last["counts"], last["metrics"], tuple(last["resume_only"]))
+    return outcome, last["libraries"], spent
 
 
 def _start(

@@ -18,7 +18,7 @@ from smolforge.recipe.lock import hold
 from smolforge.recipe.process import cost_file, run_stage
 from smolforge.recipe.schema import Recipe, Step, identify
 from smolforge.store import Artifact, Manifest, write_json
-from smolforge.store.artifact import MANIFEST, finish
+from smolforge.store.artifact import MANIFEST, finish, publish
 
 RUN_FILE = "run.json"
 
@@ -94,6 +94,8 @@ def _go_through(step: Step, result: RunResult, display: Display, lock: int, agai
     work = result.output / "work" / step.folder
     if again:
         _discard(result.output, step)
+    if (work / MANIFEST).is_file():  # killed between the manifest and the rename
+        publish(work, result.output / "artifacts" / step.folder)
     artifact = finished(result.output, step)
     if artifact is not None:
         result.artifacts[name] = artifact
@@ -118,7 +120,7 @@ def _go_through(step: Step, result: RunResult, display: Display, lock: int, agai
         libraries=libraries,
         cost=cost,
     )
-    result.artifacts[name] = finish(work, result.output / "artifacts" / step.folder, manifest)
+    result.artifacts[name] = finish(work, result.output / "artifacts" / step.folder, manifest, outcome.resume_only)
     cost_file(work).unlink(missing_ok=True)
     return display.end("done", time.monotonic() - began)
 

@@ -58,12 +58,19 @@ _EVERYTHING = ("corpus", "synthesize", "tokenizer", "tokenize", *_MODELS, "merge
 
 STAGES: tuple[Stage, ...] = (
     Stage("corpus", "smolforge.corpus.config:CorpusConfig", "smolforge.corpus.stage:run"),
-    Stage("synthesize", "smolforge.corpus.synthesize.config:SynthesizeConfig", "smolforge.corpus.synthesize.stage:run"),
+    Stage(
+        "synthesize",
+        "smolforge.corpus.synthesize.config:SynthesizeConfig",
+        "smolforge.corpus.synthesize.stage:run",
+        uses=("corpus",),
+        version="2",
+    ),
     Stage(
         "tokenizer",
         "smolforge.tokens.config:TokenizerConfig",
         "smolforge.tokens.tokenizer_stage:run",
         requires=("corpus", "synthesize"),
+        version="2",
     ),
     Stage(
         "tokenize",

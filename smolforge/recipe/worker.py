@@ -17,7 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from smolforge.errors import SmolforgeError
+from smolforge.errors import SmolforgeError, place_problem
 from smolforge.recipe.channel import ChannelProgress
 from smolforge.recipe.stages import resolve
 from smolforge.store import Artifact, StageContext, StageOutcome
@@ -41,20 +41,37 @@ def execute(job: dict[str, Any], progress: ChannelProgress) -> StageOutcome:
     return outcome
 
 
+def _execute_on_disk(job: dict[str, Any], progress: ChannelProgress) -> StageOutcome:
+    """Execute the job; a full disk or a forbidden folder becomes an error for a person."""
+    try:
+        return execute(job, progress)
+    except OSError as error:
+        problem = place_problem(error)
+        if problem is None:
+            raise
+        raise problem from error
+
+
 def main() -> int:
     """Run the job; exit code 0 when done, the error's own code for a SmolforgeError, 1 with a traceback otherwise."""
     channel = ChannelProgress(int(sys.argv[1]))
     job = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_runner, daemon=True).start()
     try:
-        outcome = execute(job, channel)
+        outcome = _execute_on_disk(job, channel)
     except SmolforgeError as error:
         channel.send(kind="error", text=str(error), code=error.exit_code)
         return error.exit_code
     except BaseException:
         traceback.print_exc()
         return 1
-    channel.send(kind="done", counts=outcome.counts, metrics=outcome.metrics, libraries=libraries())
+    channel.send(
+        kind="done",
+        counts=outcome.counts,
+        metrics=outcome.metrics,
+        resume_only=outcome.resume_only,
+        libraries=libraries(),
+    )
     return 0
 
 

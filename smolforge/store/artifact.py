@@ -6,7 +6,7 @@ is found again and an edited one makes everything after it new.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,13 +70,32 @@ class Artifact:
                 raise ArtifactError(f"{self.path / name}: changed after the stage finished")
 
 
-def finish(work: Path, final: Path, manifest: Manifest) -> Artifact:
-    """Make ``work`` the finished folder ``final``: digest and fsync the files, write the manifest last, rename."""
-    names = sorted(str(p.relative_to(work)) for p in work.rglob("*") if p.is_file() and p.name != MANIFEST)
-    complete = Manifest(**{**asdict(manifest), "files": {name: digest_file(work / name) for name in names}})
+def finish(work: Path, final: Path, manifest: Manifest, resume_only: Sequence[str] = ()) -> Artifact:
+    """Make ``work`` the finished folder ``final``: digest and fsync the files, write the manifest last, publish.
+
+    What lies under a name of ``resume_only`` is not part of the artifact.
+    """
+    kept = [path for path in _files(work) if path.relative_to(work).parts[0] not in resume_only]
+    files = {str(path.relative_to(work)): digest_file(path) for path in kept}
     fsync_tree(work)
-    write_json(work / MANIFEST, asdict(complete))
+    write_json(work / MANIFEST, asdict(Manifest(**{**asdict(manifest), "files": files})))
+    return publish(work, final)
+
+
+def publish(work: Path, final: Path) -> Artifact:
+    """Move a work folder that has its manifest to its final place, without what the manifest does not list."""
+    artifact = Artifact.open(work)
+    for path in _files(work):
+        if str(path.relative_to(work)) not in artifact.manifest.files:
+            path.unlink()
+    for folder in sorted((path for path in work.rglob("*") if path.is_dir()), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
     final.parent.mkdir(parents=True, exist_ok=True)
     work.rename(final)
     fsync_path(final.parent)
-    return Artifact(final, complete)
+    return Artifact(final, artifact.manifest)
+
+
+def _files(work: Path) -> list[Path]:
+    return sorted(path for path in work.rglob("*") if path.is_file() and path.name != MANIFEST)

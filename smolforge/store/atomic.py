@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from pathlib import Path
 from typing import Any
 
 from smolforge.errors import DataError
+
+
+def part_path(path: Path) -> Path:
+    """Return where to write before renaming to ``path``: beside it, a name of this process and of no other writer."""
+    return path.with_name(f".{path.name}.{os.getpid()}.{uuid.uuid4().hex[:12]}.part")
 
 
 def fsync_path(path: Path) -> None:
@@ -30,7 +36,7 @@ def fsync_tree(folder: Path) -> None:
 def write_atomic(path: Path, data: bytes) -> None:
     """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = part_path(path)
     with part.open("wb") as stream:
         stream.write(data)
         stream.flush()

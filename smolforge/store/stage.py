@@ -50,7 +50,12 @@ class StageContext:
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What goes into the manifest: ``counts`` (in, out, reasons) and ``metrics`` (flat name → number)."""
+    """What goes into the manifest: ``counts`` (in, out, reasons) and ``metrics`` (flat name → number).
+
+    ``resume_only`` names files and folders of the work folder that only an interrupted run needs. They go once the
+    manifest is written, not before: a kill in between must not cost the stage.
+    """
 
     counts: dict[str, Any] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
+    resume_only: tuple[str, ...] = ()

@@ -166,7 +166,7 @@ def _outside(place: State | _Copying) -> list[State]:
 
 
 def _forced(node: TrieNode, state: State) -> int:
-    """Return the longest added token that spells the only possible continuation, or −1.
+    """Return the longest added token that spells the only possible continuation, or −1, also where longer ones go on.
 
     A tokenizer never writes that text in ordinary tokens, so these are left out there.
     """
@@ -177,6 +177,8 @@ def _forced(node: TrieNode, state: State) -> int:
         if below is None:
             break
         node, token = below, below.token if below.token >= 0 else token
+    if any(byte in node.children for byte in state.edges):
+        return -1
     return token
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from smolforge.errors import ConfigError, DataError
-from smolforge.generator import Completion, Constraint, Generator, Request, Sampling
+from smolforge.generator import Completion, Constraint, Finish, Generator, Request, Sampling
 from smolforge.tasks.vocabulary import Vocabulary
 from smolforge.tokens.messages import Message, Mode, ToolCall, parse_answer
 from smolforge.tokens.special import END_THINK, IM_END
@@ -31,7 +31,7 @@ class ChatAnswer:
     tool_calls: tuple[ToolCall, ...]
     text: str
     tokens: list[int]
-    finish: Literal["stop", "length"]
+    finish: Finish
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
-from smolforge.tokens.tokenizer import byte_alphabet
+from smolforge.formats.pre_tokenizers import byte_alphabet
 
 
 class TrieNode:

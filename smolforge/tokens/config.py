@@ -39,6 +39,9 @@ class TokenizerConfig(Config):
     )
     max_token_length: int = Field(24, ge=4, description="bytes")
     scaffold: tuple[str, ...] = Field((), description="strings that become whole ordinary tokens")
+    whole_turns: bool = Field(
+        False, description="one token for all that the template puts between a person's words and the model's"
+    )
     scaffold_from_tools: bool = Field(True, description="add the names and JSON pieces of tools.json")
 
     @model_validator(mode="after")

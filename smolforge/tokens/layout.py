@@ -29,7 +29,8 @@ _ANSWER = re.compile(rf"<\|im_start\|>assistant\n(?:{THINK}\n\n{END_THINK}\n)?(.
 
 
 class Piece(NamedTuple):
-    """A stretch of a prompt: one control token, or plain text; ``supervised`` where the model is to write it."""
+    """A stretch of a prompt: one control token (or several with the template's text between them, where they are one
+    token), or plain text; ``supervised`` where the model is to write it."""
 
     text: str
     control: bool
@@ -69,8 +70,12 @@ def lay_out(
     today: str | None = None,
     add_generation_prompt: bool = False,
     keep_reasoning: bool = True,
+    whole: tuple[str, ...] = (),
 ) -> list[Piece]:
-    """Return the pieces of a prompt; their texts joined are the prompt. Errors as ``template.render``."""
+    """Return the pieces of a prompt; their texts joined are the prompt. Errors as ``template.render``.
+
+    ``whole``: stretches of the template that are one control piece, the longest first.
+    """
     if mode not in ("think", "no_think"):
         raise ConfigError(f"mode {mode!r}, expected think or no_think")
     rows = check_messages(messages)
@@ -90,7 +95,7 @@ def lay_out(
     if shape.count(_OPEN) != len(contents) or _MARK in shape:
         raise DataError("a system message, a tool or a name holds a Unicode noncharacter (U+FDD0 … U+FDD2)")
     pieces = []
-    for parts, control, supervised in _skeleton(shape):
+    for parts, control, supervised in _skeleton(shape, whole):
         text = "".join(contents[part] if isinstance(part, int) else part for part in parts)
         if text:
             pieces.append(Piece(text, control, supervised))
@@ -119,17 +124,18 @@ def _hold_contents(rows: list[dict[str, Any]]) -> list[str]:
 
 
 @lru_cache(maxsize=1024)
-def _skeleton(shape: str) -> tuple[_Stretch, ...]:
+def _skeleton(shape: str, whole: tuple[str, ...]) -> tuple[_Stretch, ...]:
     """Render one shape of prompt (template variables as JSON) and cut it into stretches.
 
     Where a look-alike of a control token is left in the variables, a mark inside it keeps it from being one.
     """
     marked = _SPECIAL.sub(lambda found: found[0][0] + _MARK + found[0][1:], shape)
     text = _template().render(json.loads(marked))
+    controls = re.compile(f"({'|'.join(map(re.escape, (*whole, *SPECIAL_TOKENS)))})")
     stretches = []
     end = 0
     for begin, stop, supervised in _regions(text):
-        for index, part in enumerate(_SPECIAL.split(text[begin:stop])):
+        for index, part in enumerate(controls.split(text[begin:stop])):
             parts = [int(p) if i % 2 else p.replace(_MARK, "") for i, p in enumerate(_HOLDER.split(part)) if i % 2 or p]
             if parts:
                 stretches.append(_Stretch(tuple(parts), bool(index % 2), supervised))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from smolforge.errors import ConfigError
-from smolforge.formats.pre_tokenizers import IGNORE_MERGES, SPLITS
+from smolforge.formats.pre_tokenizers import IGNORE_MERGES, SPLITS, byte_alphabet
 from smolforge.tokens.config import TokenizerConfig
 from smolforge.tokens.special import SPECIAL_TOKENS
 
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 COPIED_SHARE = 0.05  # a word that stands in values more often than this share of its uses counts as copied
 _WORD = re.compile(r" ([^\W\d_]+)")
 TEMPLATE_SCAFFOLD = (
-    "system\n## Metadata\n\nReasoning Mode: ", "/think", "/no_think", "user\n", "assistant\n",
-    '\n{"name": "', '", "arguments": {', '", ', '"}}\n', "}}\n",
+    "system\n## Metadata\n\nReasoning Mode: ", "/think", "/no_think", "user\n", "assistant\n", '\n{"name": "',
+    '", "arguments": ',
 )  # fmt: skip
-
-
-def byte_alphabet() -> list[str]:
-    """The printable character that stands for each byte 0…255 in a byte-level vocabulary (the GPT-2 table)."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = (chr(256 + i) for i in range(256))
-    return [chr(byte) if byte in printable else next(others) for byte in range(256)]
+CALL_ENDS = ('"}}\n', "}}\n")
+# With ``whole_turns``: what stands before and behind a user's words, and behind a call's arguments, as one token each.
+_SYSTEM = "<|im_start|>system\n## Metadata\n\nReasoning Mode: {}<|im_end|>\n<|im_start|>user\n"
+_ANSWER = "<|im_end|>\n<|im_start|>assistant\n"
+WHOLE_TURNS = (
+    _SYSTEM.format("/think"), _SYSTEM.format("/no_think"), _ANSWER, f"{_ANSWER}<think>\n\n</think>\n",
+    "}\n</tool_call>",
+)  # fmt: skip
 
 
 _ALPHABET = byte_alphabet()
@@ -54,15 +55,27 @@ def fine_split(config: TokenizerConfig) -> str:
 
 
 def tool_scaffold(tools: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Names and JSON pieces of calls to ``tools`` (the ``tools.json`` shape), sorted."""
-    pieces: set[str] = set()
+    """Names and JSON pieces of calls to ``tools`` (the ``tools.json`` shape), sorted.
+
+    A piece reaches from the end of one value to the start of the next, so a call takes one token an argument beside
+    the values.
+    """
+    pieces = set()
     for tool in tools:
         function = tool.get("function", tool)
         pieces.add(function["name"])
         for name, schema in function.get("parameters", {}).get("properties", {}).items():
-            kind = schema.get("type", "string")
-            pieces.add(json.dumps(name, ensure_ascii=False) + {"string": ': "', "array": ': ["'}.get(kind, ": "))
+            for alternative in schema.get("anyOf", [schema]):
+                opening = {"string": ': "', "array": ': ["'}.get(alternative.get("type", "string"), ": ")
+                pieces |= {before + json.dumps(name, ensure_ascii=False) + opening for before in ("{", ", ", '", ')}
     return sorted(pieces)
+
+
+def whole_turns(tools: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Stretches of the template that can be one token each, control tokens and all, with the calls to ``tools``."""
+    names = sorted({tool.get("function", tool)["name"] for tool in tools})
+    calls = [f'<tool_call>\n{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": ' for name in names]
+    return [*WHOLE_TURNS, *calls]
 
 
 def train_tokenizer(
@@ -80,20 +93,22 @@ def train_tokenizer(
     that are copied. ``aligned``: the same sentences by language, for ``balance: parity``. ConfigError when the
     vocabulary cannot hold the scaffold.
     """
-    scaffold = list(dict.fromkeys([*config.scaffold, *TEMPLATE_SCAFFOLD]))
+    ends = ('"}',) if config.whole_turns else CALL_ENDS
+    scaffold = list(dict.fromkeys([*config.scaffold, *TEMPLATE_SCAFFOLD, *ends]))
     if config.scaffold_from_tools:
         scaffold = list(dict.fromkeys([*scaffold, *tool_scaffold(tools)]))
-    fixed = len(SPECIAL_TOKENS) + len(_ALPHABET) + len(scaffold)
+    turns = whole_turns(tools) if config.whole_turns else []
+    fixed = len(SPECIAL_TOKENS) + len(_ALPHABET) + len(scaffold) + len(turns)
     if config.vocab_size < fixed + 64:
         raise ConfigError(
             f"vocab_size {config.vocab_size}: {fixed} ids are taken by bytes, special tokens and scaffold"
         )
-    cut = re.compile("|".join(map(re.escape, sorted([*SPECIAL_TOKENS, *scaffold], key=len, reverse=True))))
+    cut = re.compile("|".join(map(re.escape, sorted([*SPECIAL_TOKENS, *turns, *scaffold], key=len, reverse=True))))
     samples = {name: list(rows) for name, rows in texts.items()}
     samples["chats"] = [piece for chat in chats for piece in cut.split(chat) if piece]
     merges = _learn_merges(samples, config, aligned)
     words = _space_words(samples, list(commands)) if config.spaces == "apart" else []
-    return _assemble(merges, words, scaffold, config)
+    return _assemble(merges, words, scaffold, turns, config)
 
 
 def _split_sequence(expressions: Sequence[str]) -> Any:
@@ -151,15 +166,17 @@ def _space_words(samples: Mapping[str, Sequence[str]], commands: Sequence[tuple[
 
 
 def _assemble(
-    merges: Sequence[tuple[str, str]], words: Sequence[str], scaffold: Sequence[str], config: TokenizerConfig
-) -> Tokenizer:
-    """Fill the vocabulary: special tokens, bytes, merges, words with their space, scaffold; exactly ``vocab_size`` ids
-    where the samples hold enough to learn."""
+    merges: Sequence[tuple[str, str]], words: Sequence[str], scaffold: Sequence[str], turns: Sequence[str],
+    config: TokenizerConfig,
+) -> Tokenizer:  # fmt: skip
+    """Fill the vocabulary: special tokens, bytes, merges, words with their space, scaffold, whole turns; exactly
+    ``vocab_size`` ids where the samples hold enough to learn."""
     from tokenizers import AddedToken, Tokenizer
 
     whole = config.pre_tokenizer in IGNORE_MERGES
     base = [*SPECIAL_TOKENS, *_ALPHABET]
-    used = min(len(merges), config.vocab_size - len(base) - len(scaffold) - config.space_words * bool(words))
+    room = config.vocab_size - len(turns)
+    used = min(len(merges), room - len(base) - len(scaffold) - config.space_words * bool(words))
     while True:
         kept = merges[:used]
         tokens = list(dict.fromkeys([*base, *(left + right for left, right in kept)]))
@@ -167,17 +184,18 @@ def _assemble(
         spaced = [w for w in map(to_byte_level, words) if w in known and _ALPHABET[32] + w not in known]
         spaced = spaced[: config.space_words]
         strings = [piece for piece in scaffold if piece not in known]
-        missing = config.vocab_size - len(tokens) - len(spaced) - len(strings)
+        missing = room - len(tokens) - len(spaced) - len(strings)
         if missing <= 0 or used == len(merges):
             break
         used = min(len(merges), used + missing)
-    spaced = spaced[: max(0, config.vocab_size - len(tokens) - len(strings))]
+    spaced = spaced[: max(0, room - len(tokens) - len(strings))]
     tokens += [_ALPHABET[32] + word for word in spaced]
     kept = [*kept, *([] if whole else [(_ALPHABET[32], word) for word in spaced])]
     tokenizer = Tokenizer.from_str(json.dumps(_model_json(tokens, kept, whole)))
     tokenizer.pre_tokenizer = _split_sequence(SPLITS[config.pre_tokenizer])
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS])
     tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in strings])
+    tokenizer.add_special_tokens([AddedToken(turn, special=True, normalized=False) for turn in turns])
     return tokenizer
 
 

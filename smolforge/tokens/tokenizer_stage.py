@@ -15,7 +15,7 @@ from smolforge.tokens.config import TokenizerConfig
 from smolforge.tokens.fertility import copied_values, copy_share, fertility, parity
 from smolforge.tokens.inputs import corpus_texts, input_folder, read_jsonl, rendered, up_to
 from smolforge.tokens.special import CHAT_TOKENS, END_OF_TEXT, IM_END, IM_START, PAD, SPECIAL_TOKENS
-from smolforge.tokens.template import ChatCodec, template_source
+from smolforge.tokens.template import ChatCodec, template_source, whole_stretches
 from smolforge.tokens.tokenizer import train_tokenizer
 
 MEASURED_BYTES = 50_000  # of held-out text per language
@@ -97,6 +97,9 @@ def write_tokenizer_side_files(folder: Path, codec: ChatCodec, config: Tokenizer
     write_json(folder / "tokenizer_config.json", hugging_face)
     # think and tool tags are read by chat parsers, so a GGUF must not hide them from the text as control tokens
     shown = set(CHAT_TOKENS) - {IM_START, IM_END}
+    tokens = {token: codec.special[token] for token in SPECIAL_TOKENS}
+    whole = whole_stretches(codec.tokenizer)
+    hidden = {text for text in whole if IM_END in text} | set(SPECIAL_TOKENS) - shown
     write_json(
         folder / "special_tokens.json",
         {
@@ -107,10 +110,10 @@ def write_tokenizer_side_files(folder: Path, codec: ChatCodec, config: Tokenizer
             "end_of_text": codec.special[END_OF_TEXT],
             "pad": codec.special[PAD],
             "vocab_size": codec.vocab_size,
-            "ids": {token: codec.special[token] for token in SPECIAL_TOKENS},
+            "ids": tokens,
             "tokens": {
-                token: {"id": codec.special[token], "ggml_type": "user_defined" if token in shown else "control"}
-                for token in SPECIAL_TOKENS
+                token: {"id": i, "ggml_type": "control" if token in hidden else "user_defined"}
+                for token, i in {**tokens, **whole}.items()
             },
         },
     )

@@ -18,19 +18,20 @@ IGNORED = -100
 
 def token_loss_sum(decoder: Decoder, tokens_BT: Tensor, labels_BT: Tensor, document_BT: Tensor | None) -> Tensor:
     """Return the summed cross entropy (nats) over labels that are not −100; only these pass through the head."""
-    hidden_BTD = decoder(tokens_BT, document=document_BT)
-    valid_BT = labels_BT != IGNORED
-    return summed_nll(hidden_BTD[valid_BT], decoder.head_weight, labels_BT[valid_BT])
+    labels = labels_BT.flatten()
+    rows_N = (labels != IGNORED).nonzero()[:, 0]
+    hidden_ND = decoder(tokens_BT, document=document_BT, rows=None if len(rows_N) == len(labels) else rows_N)
+    return summed_nll(hidden_ND.reshape(-1, hidden_ND.shape[-1]), decoder.head_weight, labels[rows_N])
 
 
 def sequence_log_probabilities(decoder: Decoder, tokens_BT: Tensor, labels_BT: Tensor, document_BT: Tensor) -> Tensor:
     """Return (B,) summed log-probabilities (nats) of the supervised tokens of each row."""
-    hidden_BTD = decoder(tokens_BT, document=document_BT)
-    valid_BT = labels_BT != IGNORED
-    logits_NV = decoder.logits(hidden_BTD[valid_BT])
-    chosen_N = -F.cross_entropy(logits_NV.float(), labels_BT[valid_BT], reduction="none")
-    rows_N = valid_BT.nonzero()[:, 0]
-    return torch.zeros(len(tokens_BT), dtype=chosen_N.dtype, device=chosen_N.device).index_add(0, rows_N, chosen_N)
+    labels, length = labels_BT.flatten(), labels_BT.shape[1]
+    rows_N = (labels != IGNORED).nonzero()[:, 0]
+    logits_NV = decoder.logits(decoder(tokens_BT, document=document_BT, rows=rows_N))
+    chosen_N = -F.cross_entropy(logits_NV.float(), labels[rows_N], reduction="none")
+    totals_B = torch.zeros(len(tokens_BT), dtype=chosen_N.dtype, device=chosen_N.device)
+    return totals_B.index_add(0, rows_N // length, chosen_N)
 
 
 def apo_zero(chosen_B: Tensor, rejected_B: Tensor, beta: float) -> Tensor:

@@ -116,8 +116,6 @@ def run(config: TrainConfig | PreferenceConfig, context: StageContext) -> StageO
     )  # fmt: skip
     if ranks.is_first:
         write_model(decoder, context.work / "model", tokenizer)
-        trainer_state.remove(context.work)
-        (context.work / REFERENCE).unlink(missing_ok=True)
     counts = {
         "parameters": decoder.config.parameter_count(),
         "steps": objective.total_steps,
@@ -126,4 +124,5 @@ def run(config: TrainConfig | PreferenceConfig, context: StageContext) -> StageO
         "precision_reason": why,
         "attention": f"{backend.name}: {backend.reason}",
     }
-    return StageOutcome(counts=counts, metrics={k: figures[k] for k in ("loss", "tokens_per_second") if k in figures})
+    shown: dict[str, float] = {k: figures[k] for k in ("loss", "tokens_per_second") if k in figures}
+    return StageOutcome(counts, shown, resume_only=(trainer_state.FOLDER, REFERENCE))

@@ -59,8 +59,3 @@ def load(work: Path, decoder: Decoder, optimizer: Optimizer) -> int:
             )
         value.copy_(stored[name])
     return int(read_json(newest / "state.json")["step"])
-
-
-def remove(work: Path) -> None:
-    """Remove the training state of a finished stage."""
-    shutil.rmtree(work / FOLDER, ignore_errors=True)

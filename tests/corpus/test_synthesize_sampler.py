@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 
+from smolforge.corpus.document import Document, write_documents
 from smolforge.corpus.synthesize import arithmetic, slot_logic
-from smolforge.corpus.synthesize.commands import Clarity, Command
+from smolforge.corpus.synthesize.commands import Clarity, Command, copied_words
 from smolforge.corpus.synthesize.config import LANGUAGES, ReasoningConfig
 from smolforge.corpus.synthesize.hassil_sampler import ARGUMENT_ORDER, Draw, Template, load_templates, normalize
 from smolforge.corpus.synthesize.home_values import Filler, expand, load_home_values, shared_nouns
+from smolforge.corpus.synthesize.lexicon import count_words
 from smolforge.corpus.synthesize.preferences import wrong_span
-from smolforge.corpus.synthesize.pseudo_words import pseudo_phrase
+from smolforge.corpus.synthesize.pseudo_words import pseudo_word
 from smolforge.corpus.synthesize.reasoning import build_reasoning
 from smolforge.corpus.synthesize.tool_schema import Tools, build_tools
 from smolforge.corpus.synthesize.verify import call_from
@@ -99,7 +102,20 @@ def test_invented_words_are_plenty_and_not_in_the_lists(language: str) -> None:
     words = {filler("todo_list_item", (), "", rng) for _ in range(300)}
     assert len(words) > 250
     assert not {word.casefold() for word in words} & home.known
-    assert all(len(pseudo_phrase(language, rng, longest=1).split()) == 1 for _ in range(20))
+    assert all(len(pseudo_word(language, rng).split()) == 1 for _ in range(20))
+
+
+def test_words_to_copy_come_from_texts_but_not_from_templates_or_held_out_values(tmp_path: Path) -> None:
+    home = load_home_values("en", 0.15)
+    held = next(value for value in home.pools["held_out"]["item"] if value.isalpha())
+    text = f"zephyr quarry Zephyr zephyr quarry NASA dim dimmer dim dimmer {held} {held}"
+    write_documents(tmp_path, [Document.make(text, url="", source="t", licence="MIT", language="en")])
+    said = Command(Draw("dimmer on", "HassTurnOn", {}, (), (), "dimmer on", "dimmer on"), "real")
+    words = copied_words(count_words(tmp_path)["en"], [said], home)
+    assert words == ("quarry", "zephyr")
+    filler, rng = Filler(home, "train", "invented", words), random.Random(8)
+    values = [filler("todo_list_item", (), "", rng) for _ in range(100)]
+    assert 20 < sum(any(word in value for word in words) for value in values) < 95
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -196,9 +212,8 @@ def test_slot_logic_replays_to_its_answer_and_a_changed_derivation_is_refused(la
         problem = slot_logic.make_problem(language, rng, 5, 4)
         assert slot_logic.replay(problem) == problem.answer
         lines = problem.derivation.split("\n")
-        rooms = slot_logic.WORDINGS[language].rooms
-        other = next(room for room in rooms if room != problem.answer)
-        lines[-1] = lines[-1].rsplit(" ", 1)[0] + f" {other}"
+        other = next(place for place in slot_logic.PLACES if place != problem.answer)
+        lines[-1] = lines[-1][:-1] + other
         with pytest.raises(DataError, match="derivation"):
             slot_logic.replay(slot_logic.Problem("slot_logic", language, problem.question, "\n".join(lines), other, 5))
 
@@ -211,7 +226,7 @@ def test_slot_logic_answers_are_even_and_independent_of_start_and_last_swap() ->
         problem = slot_logic.make_problem("en", rng, 5, 4)
         answers[problem.answer] = answers.get(problem.answer, 0) + 1
         start += problem.question.startswith(f"robot in {problem.answer};")
-        last += problem.derivation.split("\n")[-1].split(":")[0].split()[1] == problem.answer
+        last += problem.derivation.split("\n")[-1][1] == problem.answer
     assert all(880 < count < 1120 for count in answers.values())
     assert 880 < start < 1120
     assert 880 < last < 1120

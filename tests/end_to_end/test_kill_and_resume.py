@@ -52,8 +52,10 @@ merge: {with_stage: sft}
 
 def start(recipe: Path, output: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "smolforge.cli.main", "run", str(recipe), f"output={output}"]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, **quiet)
+    with output.with_suffix(".log").open("wb") as log:
+        return subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=log
+        )
 
 
 def weights(output: Path) -> dict[str, str]:
@@ -75,7 +77,8 @@ def test_a_run_killed_again_and_again_ends_with_the_bytes_of_an_uninterrupted_on
         process = start(recipe, tmp_path / "killed")
         try:
             # Longer than a stage needs to start, or nothing would ever be finished; shorter than all of them together.
-            assert process.wait(timeout=draw.uniform(5, 22)) == 0
+            code = process.wait(timeout=draw.uniform(5, 22))
+            assert code == 0, (tmp_path / "killed.log").read_text()[-2000:]
             break
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)

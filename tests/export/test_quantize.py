@@ -7,8 +7,8 @@ import pytest
 
 from smolforge.errors import FormatError
 from smolforge.export.quantize import encode, plan_types
-from smolforge.export.scales import search_q4_0
 from smolforge.formats.blocks import block_type, dequantize, quantize
+from smolforge.formats.scale_search import search_q4_0
 
 Q4_0 = block_type("Q4_0")
 

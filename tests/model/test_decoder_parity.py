@@ -43,6 +43,25 @@ def reference(config: ModelConfig) -> torch.nn.Module:
     return model
 
 
+@pytest.mark.parametrize("wanted", [[0, 5, 69, 70, 200], [], list(range(140))])
+def test_asking_for_some_positions_gives_what_a_full_pass_gives_there(wanted: list[int]) -> None:
+    decoder = load_tensors(Decoder(ModelConfig(**SMALL)), reference(ModelConfig(**SMALL)).state_dict())
+    tokens = torch.randint(decoder.config.vocab_size, (3, 70), generator=torch.Generator().manual_seed(2))
+    document = torch.arange(70).expand(3, 70) // 25
+    rows = torch.tensor(wanted, dtype=torch.int64)
+    gradients = []
+    for hidden in (
+        decoder(tokens, document=document).reshape(-1, decoder.config.hidden_size)[rows],
+        decoder(tokens, document=document, rows=rows),
+    ):
+        decoder.zero_grad()
+        hidden.square().sum().backward()
+        gradients.append([hidden, *(p.grad.clone() for p in decoder.parameters() if p.grad is not None)])
+    assert len(gradients[0]) == len(gradients[1]) > 1
+    for full, some in zip(*gradients, strict=True):
+        torch.testing.assert_close(some, full, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_logits_equal_transformers(case: str) -> None:
     config = ModelConfig(**{**SMALL, **CASES[case]})

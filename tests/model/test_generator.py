@@ -9,8 +9,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from smolforge.errors import DataError
-from smolforge.generator import Request, Sampling
+from smolforge.errors import ConfigError, DataError
+from smolforge.generator import Request, Sampling, Thinking
 from smolforge.model.config import ModelConfig
 from smolforge.model.decoder import Decoder
 from smolforge.model.generator import TorchGenerator
@@ -157,3 +157,16 @@ def test_score_is_the_summed_log_probability(decoder: Decoder) -> None:
 def test_bad_prompts_are_named(decoder: Decoder, request_: Request, message: str) -> None:
     with pytest.raises(DataError, match=f"request 1: .*{message}"):
         TorchGenerator(decoder).generate([Request([1], 2), request_])
+
+
+@pytest.mark.parametrize(
+    ("request_", "named"),
+    [
+        (Request([1], 4, Sampling(min_p=0.1, logit_bias={3: 1.0})), "min_p, logit_bias"),
+        (Request([1], 4, stop_strings=("x",), logprobs=0), "stop_strings, logprobs"),
+        (Request([1], 4, thinking=Thinking(5, 6), timeout=1.0), "thinking, timeout"),
+    ],
+)
+def test_what_the_reference_cannot_do_is_refused_by_name(decoder: Decoder, request_: Request, named: str) -> None:
+    with pytest.raises(ConfigError, match=f"cannot do {named};"):
+        TorchGenerator(decoder).generate([request_])

@@ -153,4 +153,4 @@ def test_editing_a_persons_file_makes_the_corpus_and_what_follows_new(tmp_path: 
     assert ids() == first
     (tmp_path / "b.txt").write_text("two")
     second = ids()
-    assert {name for name in first if first[name] != second[name]} == set(first) - {"synthesize"}
+    assert {name for name in first if first[name] != second[name]} == set(first)

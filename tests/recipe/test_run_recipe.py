@@ -19,6 +19,7 @@ from smolforge.recipe.lock import hold
 from smolforge.recipe.process import StageCrash, StageError
 from smolforge.recipe.runner import RunResult, run_recipe
 from smolforge.recipe.schema import Recipe, identify
+from smolforge.store.artifact import MANIFEST
 from tests.recipe.toy_stages import TOY_STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -117,6 +118,29 @@ def test_a_refusal_by_a_stage_is_one_line_and_leaves_nothing_final(tmp_path: Pat
 def test_a_defect_in_a_stage_keeps_its_traceback(tmp_path: Path) -> None:
     with pytest.raises(StageCrash, match="RuntimeError: this is a defect"):
         go(toy(tmp_path, "join.fail=defect"))
+
+
+def test_a_full_disk_is_one_line_with_the_place(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match=r"joined\.txt: No space left on device") as caught:
+        go(toy(tmp_path, "join.fail=full"))
+    assert caught.value.exit_code == 2
+
+
+def test_what_only_a_resume_needs_is_not_part_of_the_finished_stage(tmp_path: Path) -> None:
+    counted = go(toy(tmp_path)).artifacts["count"]
+    assert not (counted.path / "resume").exists() and "count.txt" in counted.manifest.files
+
+
+def test_a_stage_killed_after_its_manifest_is_finished_by_the_next_run(tmp_path: Path) -> None:
+    counted = go(toy(tmp_path)).artifacts["count"]
+    before = (counted.path / MANIFEST).read_bytes()
+    work = tmp_path / "out" / "work" / counted.path.name
+    counted.path.rename(work)
+    (work / "resume").mkdir()
+    (work / "resume" / "state.txt").write_text("left by the kill")
+    again = go(toy(tmp_path))
+    assert "count" in again.cached and not work.exists()
+    assert (counted.path / MANIFEST).read_bytes() == before and not (counted.path / "resume").exists()
 
 
 def test_a_killed_stage_says_so(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import time
@@ -47,6 +48,8 @@ def write(config: WriteConfig, context: StageContext) -> StageOutcome:
 def count(config: CountConfig, context: StageContext) -> StageOutcome:
     log = context.work / "count.txt"
     first = len(log.read_text().splitlines()) if log.exists() else 0
+    (context.work / "resume").mkdir(exist_ok=True)
+    (context.work / "resume" / "state.txt").write_text(str(first))
     tries = context.work / "tries.txt"
     tries.write_text((tries.read_text() if tries.exists() else "") + f"{first}\n")
     context.progress.start(config.steps, "steps")
@@ -58,7 +61,7 @@ def count(config: CountConfig, context: StageContext) -> StageOutcome:
             time.sleep(config.seconds_per_step)
             while config.gate and step + 1 == 2 and not config.gate.exists():
                 time.sleep(0.01)
-    return StageOutcome({"first": first}, {"last": float(config.steps)})
+    return StageOutcome({"first": first}, {"last": float(config.steps)}, resume_only=("resume",))
 
 
 def join(config: JoinConfig, context: StageContext) -> StageOutcome:
@@ -67,6 +70,8 @@ def join(config: JoinConfig, context: StageContext) -> StageOutcome:
         raise DataError("words.txt:1: expected a longer word")
     if config.fail == "defect":
         raise RuntimeError("this is a defect")
+    if config.fail == "full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(context.work / "joined.txt"))
     if config.fail == "killed":
         os.kill(os.getpid(), 9)
     print("chatter on stdout", file=sys.stdout)

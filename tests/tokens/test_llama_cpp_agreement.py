@@ -32,8 +32,10 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def codec_and_post(tmp_path_factory: pytest.TempPathFactory) -> tuple[ChatCodec, Callable[..., Any]]:
+@pytest.fixture(scope="module", params=[False, True], ids=["pieces", "whole_turns"])
+def codec_and_post(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> tuple[ChatCodec, Callable[..., Any]]:
     """A tokenizer, and llama.cpp's server over a model of random weights with that tokenizer."""
     xllamacpp = pytest.importorskip("xllamacpp")
     pytest.importorskip("torch")
@@ -44,7 +46,7 @@ def codec_and_post(tmp_path_factory: pytest.TempPathFactory) -> tuple[ChatCodec,
     from smolforge.model.presets import preset
 
     folder = tmp_path_factory.mktemp("llama_cpp")
-    config = TokenizerConfig(vocab_size=900)
+    config = TokenizerConfig(vocab_size=900, whole_turns=request.param)
     chats = [render(**case) for case in CASES.values()]
     tokenizer = train_tokenizer({"code": [inspect.getsource(argparse)], "text": TEXTS * 3}, chats, config)
     (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")

@@ -70,7 +70,8 @@ def test_schedules_pass_through_known_points(schedule: ScheduleConfig, expected:
 def test_muon_updates_are_close_to_orthogonal(shape: tuple[int, int]) -> None:
     torch.manual_seed(0)
     values = torch.linalg.svdvals(orthogonalise(torch.randn(3, *shape)))
-    assert values.min() > 0.4 and values.max() < 1.35
+    assert values.max() < 1.35
+    assert (values > 0.7).float().mean() > 0.9  # a square one may have singular values that are almost nothing
 
 
 def pretrained(context: Make, name: str = "pretrain", seed_steps: int = 20) -> StageContext:

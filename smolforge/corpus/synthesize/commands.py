@@ -16,6 +16,7 @@ from smolforge.corpus.synthesize.config import CommandsConfig
 from smolforge.corpus.synthesize.hassil_sampler import Draw, SlotKind, Template, load_templates
 from smolforge.corpus.synthesize.home_values import Filler, HomeValues, Split, Style, load_home_values
 from smolforge.corpus.synthesize.keyed import fraction, keyed_random
+from smolforge.corpus.synthesize.lexicon import lexicon
 
 SetName = Literal["train", "seen", "templates", "values"]
 SETS: tuple[SetName, ...] = ("train", "seen", "templates", "values")
@@ -26,6 +27,7 @@ _TEMPLATE_WORD = re.compile(r"<[^>]+>|\w+")
 _FREE_SLOT = re.compile(
     r"\{((?:area|floor|name|timer_name|zone|message|search_query|\w+_item|timer_command)(?::\w+)?)\}"
 )
+_SAID_WORD, _HAN_PAIR = re.compile(r"[^\W\d_]+"), re.compile(r"(?=([\u3400-\u9fff]{2}))")
 _TEMPLATE_SLOT = re.compile(r"\{[^}]*\}")
 
 
@@ -52,6 +54,7 @@ class LanguageCommands:
     combinations: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     templates: Counter[str] = field(default_factory=Counter)
+    words: tuple[str, ...] = ()
 
 
 def split_templates(
@@ -94,12 +97,17 @@ def quotas(templates: list[Template], rows: float, balance: float) -> list[float
 
 
 def draw_commands(
-    templates: list[Template], rows: float, config: CommandsConfig, seed: int, home: HomeValues, purpose: SetName
-) -> Iterator[Command]:
-    """Yield commands distinct within their template, about ``rows`` of them, from templates in a balanced way."""
+    templates: list[Template], rows: float, config: CommandsConfig, seed: int, home: HomeValues, purpose: SetName,
+    words: tuple[str, ...] = (),
+) -> Iterator[Command]:  # fmt: skip
+    """Yield commands distinct within their template, about ``rows`` of them, from templates in a balanced way.
+
+    ``words``: what invented values of the training rows are made of, beside pseudo-words.
+    """
     split: Split = "held_out" if purpose == "values" else "train"
     pseudo = {"train": config.pseudo_share, "values": config.held_out_pseudo_share}.get(purpose, 0.0)
-    fillers: dict[Style, Filler] = {style: Filler(home, split, style) for style in ("real", "invented")}
+    known = words if purpose == "train" else ()
+    fillers: dict[Style, Filler] = {style: Filler(home, split, style, known) for style in ("real", "invented")}
     for template, quota in zip(templates, quotas(templates, rows, config.intent_balance), strict=True):
         rng = keyed_random(seed, home.language, template.intent, template.combination, template.sentence, purpose)
         wanted = int(quota) + (rng.random() < quota % 1)
@@ -125,21 +133,24 @@ def _survey(templates: list[Template], home: HomeValues, seed: int) -> Iterator[
                 yield Command(draw, "real")
 
 
-def build_language(language: str, config: CommandsConfig, seed: int) -> LanguageCommands:
-    """Draw and clean the four sets of one language."""
+def build_language(
+    language: str, config: CommandsConfig, seed: int, counts: Counter[str] | None = None
+) -> LanguageCommands:
+    """Draw and clean the four sets of one language; ``counts``: the words of its texts, for values to copy."""
     home = load_home_values(language, config.held_out_values)
     templates = load_templates(language)
     trained, held = split_templates(templates, config.held_out_templates, config.held_out_known_words)
     with_values = [t for t in trained if any(kind.copied for kind in t.slots)]
     wanted = {"train": config.train, "seen": config.seen, "templates": config.templates, "values": config.values}
     sources = {"train": trained, "seen": trained, "templates": held, "values": with_values}
+    survey = list(_survey(templates, home, seed))
+    words = copied_words(counts or Counter(), survey, home)
     drawn = {
-        name: list(draw_commands(sources[name], wanted[name] * SPARE[name], config, seed, home, name)) for name in SETS
+        name: list(draw_commands(sources[name], wanted[name] * SPARE[name], config, seed, home, name, words))
+        for name in SETS
     }
-    clear = Clarity(
-        home, templates, [*_survey(templates, home, seed), *(command for rows in drawn.values() for command in rows)]
-    )
-    result = LanguageCommands(language, combinations=clear.combinations)
+    clear = Clarity(home, templates, [*survey, *(command for rows in drawn.values() for command in rows)])
+    result = LanguageCommands(language, combinations=clear.combinations, words=words)
     result.templates.update(trained=len(trained), held_out=len(held))
     for template in templates:
         result.kinds.setdefault(template.intent, set()).update(template.slots)
@@ -150,6 +161,16 @@ def build_language(language: str, config: CommandsConfig, seed: int) -> Language
         taken.update(command.key for command in chosen)
         result.sets[name] = chosen if name == "train" else sorted(chosen, key=lambda c: (c.draw.intent, c.key))
     return result
+
+
+def copied_words(counts: Counter[str], survey: list[Command], home: HomeValues) -> tuple[str, ...]:
+    """Return the words that neither a template says nor a held-out value holds."""
+    if not counts:
+        return ()
+    parts = _HAN_PAIR if home.language == "zh" else _SAID_WORD
+    said = {part for command in survey for part in parts.findall(command.draw.skeleton.casefold())}
+    held = {part for values in home.pools["held_out"].values() for v in values for part in parts.findall(v.casefold())}
+    return lexicon(counts, said | held)
 
 
 class Clarity:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Mapping
 
 from smolforge.corpus.synthesize.config import CopyingConfig
 from smolforge.corpus.synthesize.conversation import Row
@@ -27,10 +28,10 @@ def document(doc_id: str, text: str, source: str, language: str, meta: dict[str,
 class Drills:
     """Writes drills in one language from training values; each is a function of the seed and its number."""
 
-    def __init__(self, language: str, held_out_values: float, seed: int) -> None:
+    def __init__(self, language: str, held_out_values: float, seed: int, words: tuple[str, ...] = ()) -> None:
         self.language, self.seed = language, seed
         home = load_home_values(language, held_out_values)
-        self.real, self.pseudo = Filler(home, "train", "real"), Filler(home, "train", "invented")
+        self.real, self.pseudo = Filler(home, "train", "real"), Filler(home, "train", "invented", words)
 
     def value(self, rng: random.Random) -> str:
         """Return a real value half of the time, invented words otherwise."""
@@ -71,10 +72,13 @@ class Drills:
 
 
 def copying_documents(
-    config: CopyingConfig, languages: tuple[str, ...], held_out_values: float, seed: int
+    config: CopyingConfig, words: Mapping[str, tuple[str, ...]], held_out_values: float, seed: int
 ) -> list[Row]:
-    """Return the short drills of all languages in turn, then the long ones."""
-    drills = [Drills(language, held_out_values, seed) for language in languages]
+    """Return the short drills of all languages in turn, then the long ones.
+
+    ``words``: per language what the values to copy are made of, beside pseudo-words.
+    """
+    drills = [Drills(language, held_out_values, seed, known) for language, known in words.items()]
     rows = [drills[number % len(drills)].short(number, config.short_facts) for number in range(config.short)]
     for number in range(config.long):
         drill = drills[number % len(drills)]

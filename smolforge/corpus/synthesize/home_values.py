@@ -17,7 +17,7 @@ from importlib import resources
 from typing import Literal
 
 from smolforge.corpus.synthesize.keyed import fraction
-from smolforge.corpus.synthesize.pseudo_words import pseudo_phrase, pseudo_word
+from smolforge.corpus.synthesize.pseudo_words import pseudo_word
 from smolforge.errors import DataError
 
 Split = Literal["train", "held_out"]
@@ -162,13 +162,15 @@ def _noun_candidates(language: str, value: str) -> list[str]:
 class Filler:
     """Chooses values for one draw, from one split, in one style.
 
-    Invented values are pseudo-words; rooms, floors and devices keep the noun of a trained value beside the pseudo-word
-    ("zorbal room", "lampe zorbal"), because nothing else in a command tells which of the three it names.
+    Invented values are pseudo-words, every other one a word of ``words`` where there are any; rooms, floors and devices
+    keep the noun of a trained value beside it ("zorbal room", "lampe zorbal"), because nothing else in a command tells
+    which of the three it names.
     """
 
     home: HomeValues
     split: Split
     style: Style
+    words: tuple[str, ...] = ()
 
     def __call__(self, list_name: str, domains: tuple[str, ...], before: str, rng: random.Random) -> str:
         """Return a value for a slot of ``list_name``; ``before`` is what the sentence said so far."""
@@ -180,9 +182,16 @@ class Filler:
             return rng.choice(self.home.pools[self.split][name])
         if list_name in PLACES:
             return self._with_noun(name, rng)
-        while (value := pseudo_phrase(self.home.language, rng)).casefold() in self.home.known:
+        while (value := self._phrase(rng)).casefold() in self.home.known:
             pass
         return value
+
+    def _word(self, rng: random.Random) -> str:
+        return rng.choice(self.words) if self.words and rng.random() < 0.5 else pseudo_word(self.home.language, rng)
+
+    def _phrase(self, rng: random.Random) -> str:
+        words = rng.choice((1, 1, 1, 2, 2, 3))
+        return ("" if self.home.language == "zh" else " ").join(self._word(rng) for _ in range(words))
 
     def _with_noun(self, name: str, rng: random.Random) -> str:
         """Put a pseudo-word in the place of all but the noun; a list without common nouns gives a real value."""
@@ -191,7 +200,7 @@ class Filler:
         if not eligible:
             return rng.choice(self.home.pools[self.split][name])
         value = rng.choice(eligible)
-        word, noun = pseudo_word(language, rng), nouns[value]
+        word, noun = self._word(rng), nouns[value]
         if language == "zh":
             return word + noun
         if " " not in value and language == "de":

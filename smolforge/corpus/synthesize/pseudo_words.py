@@ -1,6 +1,6 @@
 """Invented words that sound like a language, so that a model has to copy them and cannot remember them.
 
-Input: a language and a generator. Output: one word, or a phrase of one to three. There is no list to learn by heart.
+Input: a language and a generator. Output: one word. There is no list to learn by heart.
 """
 
 from __future__ import annotations
@@ -30,10 +30,3 @@ def pseudo_word(language: str, rng: random.Random) -> str:
     heads, middles = onsets.split(), vowels.split()
     syllables = (rng.choice(heads) + rng.choice(middles) + rng.choice(codas) for _ in range(rng.choice((2, 2, 3))))
     return "".join(syllables)
-
-
-def pseudo_phrase(language: str, rng: random.Random, longest: int = 3) -> str:
-    """Return one to ``longest`` invented words, more often one."""
-    words = min(longest, rng.choice((1, 1, 1, 2, 2, 3)))
-    joint = "" if language == "zh" else " "
-    return joint.join(pseudo_word(language, rng) for _ in range(words))

@@ -1,4 +1,4 @@
-"""Slot logic: where the robot is after several rooms were swapped. One step is easy; all of them at once are not.
+"""Slot logic: where the robot is after several places were swapped. One step is easy; all of them at once are not.
 
 Input: a language and a generator. Output: ``Problem`` with the question, a derivation of one line per swap, and the
 answer. ``replay`` is the independent check: it reads the text back, keeps the whole house and simulates every step.
@@ -33,40 +33,38 @@ class Wording:
     start: str
     swap: str
     ask: str
-    rooms: tuple[str, ...]
 
 
+PLACES = "ABCDE"
 WORDINGS: dict[str, Wording] = {
-    "en": Wording("robot in {}", "swap", "where?", ("kitchen", "hall", "garage", "office", "attic")),
-    "fr": Wording("robot dans {}", "échange", "où ?", ("cuisine", "salon", "garage", "bureau", "grenier")),
-    "es": Wording("robot en {}", "cambia", "¿dónde?", ("cocina", "salón", "garaje", "oficina", "ático")),
-    "de": Wording("Roboter in {}", "tausche", "wo?", ("Küche", "Flur", "Garage", "Büro", "Keller")),
-    "it": Wording("robot in {}", "scambia", "dove?", ("cucina", "salotto", "garage", "ufficio", "cantina")),
-    "pt": Wording("robô em {}", "troca", "onde?", ("cozinha", "sala", "garagem", "escritório", "cave")),
-    "ru": Wording("робот: {}", "поменяй", "где?", ("кухня", "зал", "гараж", "офис", "подвал")),
-    "ar": Wording("الروبوت في {}", "بدل", "أين؟", ("مطبخ", "صالة", "مرآب", "مكتب", "قبو")),
-    "zh": Wording("机器人在 {}", "交换", "哪里？", ("厨房", "客厅", "车库", "书房", "阁楼")),
+    "en": Wording("robot in {}", "swap", "where?"),
+    "fr": Wording("robot dans {}", "échange", "où ?"),
+    "es": Wording("robot en {}", "cambia", "¿dónde?"),
+    "de": Wording("Roboter in {}", "tausche", "wo?"),
+    "it": Wording("robot in {}", "scambia", "dove?"),
+    "pt": Wording("robô em {}", "troca", "onde?"),
+    "ru": Wording("робот: {}", "поменяй", "где?"),
+    "ar": Wording("الروبوت في {}", "بدل", "أين؟"),
+    "zh": Wording("机器人在 {}", "交换", "哪里？"),
 }
 
 
 def make_problem(language: str, rng: random.Random, steps: int, options: int) -> Problem:
-    """Return a problem with ``options`` rooms and ``steps`` swaps.
+    """Return a problem with ``options`` places and ``steps`` swaps.
 
-    Every pair of rooms is equally likely in every step. So, whatever the last swaps are, each room remains an equally
+    Every pair of places is equally likely in every step. So, whatever the last swaps are, each place remains an equally
     likely answer as long as the steps before are not known: there is no shortcut, and a guess is right once in
     ``options``. A derivation line repeats its number and its pair, then says where the robot is now.
     """
-    say = WORDINGS[language]
-    rooms = say.rooms[:options]
-    where = rng.choice(rooms)
-    question = [say.start.format(where), say.swap]
-    lines = []
+    say, places = WORDINGS[language], PLACES[:options]
+    start = where = rng.choice(places)
+    swaps, lines = [], []
     for number in range(1, steps + 1):
-        first, second = rng.sample(rooms, 2)
+        first, second = rng.sample(places, 2)
         where = second if where == first else first if where == second else where
-        question.append(f"{number} {first} {second}")
-        lines.append(f"{number} {first} {second}: {where}")
-    text = f"{question[0]}; {question[1]} {', '.join(question[2:])}; {say.ask}"
+        swaps.append(f"{number}{first}{second}")
+        lines.append(f"{swaps[-1]}:{where}")
+    text = f"{say.start.format(start)}; {say.swap} {' '.join(swaps)}; {say.ask}"
     return Problem("slot_logic", language, text, "\n".join(lines), where, steps)
 
 
@@ -77,15 +75,16 @@ def replay(problem: Problem) -> str:
     found = re.fullmatch(re.escape(say.start).replace(r"\{\}", "(.+)"), start)
     if found is None or ask != say.ask or not swaps.startswith(f"{say.swap} "):
         raise DataError(f"slot logic: cannot read {problem.question!r}")
-    house = {room: room == found.group(1) for room in say.rooms}
-    pairs = [pair.split() for pair in swaps.removeprefix(f"{say.swap} ").split(", ")]
+    house = {place: place == found.group(1) for place in PLACES}
+    pairs = swaps.removeprefix(f"{say.swap} ").split()
     lines = problem.derivation.split("\n")
     if len(lines) != len(pairs):
         raise DataError(f"slot logic: {len(lines)} lines derive {len(pairs)} swaps in {problem.question!r}")
-    for expected, ((number, first, second), line) in enumerate(zip(pairs, lines, strict=True), start=1):
+    for expected, (pair, line) in enumerate(zip(pairs, lines, strict=True), start=1):
+        number, first, second = tuple(pair)
         house[first], house[second] = house[second], house[first]
-        (here,) = (room for room, robot in house.items() if robot)
-        if number != str(expected) or line != f"{number} {first} {second}: {here}":
+        (here,) = (place for place, robot in house.items() if robot)
+        if number != str(expected) or line != f"{pair}:{here}":
             raise DataError(f"slot logic: line {expected} of the derivation of {problem.question!r} is wrong: {line!r}")
     return here
 

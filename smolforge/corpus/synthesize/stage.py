@@ -1,7 +1,7 @@
 """The ``synthesize`` stage: write every set, the tool definitions and the counts.
 
-Input: the configuration and the seed. Output: ``<set>.jsonl``, ``<set>.docs.jsonl``, ``tools.json`` and ``counts.json``
-in the work folder. Same seed, same bytes.
+Input: the configuration, the seed, and the corpus where the recipe has one (copying is practised on its words). Output:
+``<set>.jsonl``, ``<set>.docs.jsonl``, ``tools.json`` and ``counts.json`` in the work folder. Same input, same bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from smolforge.corpus.synthesize.conversation import Mode, Row, command_row, spo
 from smolforge.corpus.synthesize.copying import copying_documents, document, needle_documents
 from smolforge.corpus.synthesize.hassil_sampler import Draw, SlotKind
 from smolforge.corpus.synthesize.keyed import fraction
+from smolforge.corpus.synthesize.lexicon import count_words
 from smolforge.corpus.synthesize.preferences import preference_rows
 from smolforge.corpus.synthesize.reasoning import build_reasoning
 from smolforge.corpus.synthesize.tool_schema import Tools, build_tools
@@ -32,9 +33,10 @@ def run(config: SynthesizeConfig, context: StageContext) -> StageOutcome:
     """Build all sets into ``context.work``; every command row is verified before it is written."""
     with _no_garbage_collection():
         built = _Commands(config, context.seed)
+        counts_of = count_words(context.inputs["corpus"].path / "kept") if "corpus" in context.inputs else {}
         context.progress.start(len(config.languages) + 2, "parts")
         for number, language in enumerate(config.languages):
-            built.add(build_language(language, config.commands, context.seed))
+            built.add(build_language(language, config.commands, context.seed, counts_of.get(language)))
             context.progress.update(number + 1, language=language)
         tools = build_tools(built.kinds, built.combinations)
         _verify(built.sets, Tools(tools))
@@ -46,13 +48,14 @@ def run(config: SynthesizeConfig, context: StageContext) -> StageOutcome:
         share = config.commands.held_out_values
         documents = {
             "commands": built.documents,
-            "copying": copying_documents(config.copying, config.languages, share, context.seed),
+            "copying": copying_documents(config.copying, built.words, share, context.seed),
             "needle_test": needle_documents(config.copying, config.languages, share, context.seed),
         }
         counts: dict[str, Any] = {name: _write(context.work, f"{name}.jsonl", rows) for name, rows in sets.items()}
         for name, rows in documents.items():
             counts[f"{name}.docs"] = _write(context.work, f"{name}.docs.jsonl", rows)
-        counts.update(dropped=built.dropped, templates=built.templates)
+        words = {language: len(known) for language, known in built.words.items()}
+        counts.update(dropped=built.dropped, templates=built.templates, words=words)
         write_json(context.work / "tools.json", tools)
         write_json(context.work / "counts.json", counts)
         context.progress.update(len(config.languages) + 2, language="files")
@@ -72,10 +75,12 @@ class _Commands:
     combinations: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
     dropped: dict[str, dict[str, int]] = field(default_factory=dict)
     templates: dict[str, dict[str, int]] = field(default_factory=dict)
+    words: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def add(self, built: LanguageCommands) -> None:
         """Turn one language's commands into rows, documents and preference pairs."""
         language, config = built.language, self.config
+        self.words[language] = built.words
         for intent, kinds in built.kinds.items():
             self.kinds.setdefault(intent, set()).update(kinds)
         for intent, names in built.combinations.items():
