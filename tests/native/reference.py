@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from smolforge.engine import _native
 
 F64 = NDArray[np.float64]
+I32 = NDArray[np.int32]
 
 
 @dataclass
@@ -65,36 +66,40 @@ def tiny(
     tied: bool = True,
     gguf_type: str = "F32",
     scale: float = 1.0,
+    sizes: tuple[int, int, int] = (96, 160, 70),
 ) -> Tiny:
-    """Return a random model: ``layers`` gives each layer's RoPE table, ``scale`` the factor on cos and sin (YaRN)."""
+    """Return a random model: ``layers`` gives each layer's RoPE table, ``scale`` the factor on cos and sin (YaRN).
+
+    ``sizes``: d_model, d_ff, vocab_size.
+    """
     stream = np.random.default_rng(sum(heads) + head_dim)
-    query, kv, d, f, vocab = heads[0] * head_dim, heads[1] * head_dim, 96, 160, 70
+    query, kv, (d, f, vocab) = heads[0] * head_dim, heads[1] * head_dim, sizes
     table = 0.1 ** np.linspace(0, 3, head_dim // 2, dtype=np.float32)
     shape = {
         "n_layers": len(layers), "n_heads": heads[0], "n_kv_heads": heads[1], "head_dim": head_dim, "d_model": d,
         "d_ff": f, "vocab_size": vocab, "norm_eps": 1e-5, "rope_tables": [(table, scale)], "layer_rope": list(layers),
     }  # fmt: skip
-    sizes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocab, d), "model.norm.weight": (d,)}
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (vocab, d), "model.norm.weight": (d,)}
     if not tied:
-        sizes["lm_head.weight"] = (vocab, d)
+        shapes["lm_head.weight"] = (vocab, d)
     for i in range(len(layers)):
         at = f"model.layers.{i}."
-        sizes |= {
+        shapes |= {
             at + f"self_attn.{name}_proj.weight": (size, d) for name, size in zip("qkv", (query, kv, kv), strict=True)
         }
-        sizes |= {at + "self_attn.o_proj.weight": (d, query), at + "mlp.down_proj.weight": (d, f)}
-        sizes |= {at + f"mlp.{name}_proj.weight": (f, d) for name in ("gate", "up")}
-        sizes |= {at + f"{name}_layernorm.weight": (d,) for name in ("input", "post_attention")}
+        shapes |= {at + "self_attn.o_proj.weight": (d, query), at + "mlp.down_proj.weight": (d, f)}
+        shapes |= {at + f"mlp.{name}_proj.weight": (f, d) for name in ("gate", "up")}
+        shapes |= {at + f"{name}_layernorm.weight": (d,) for name in ("input", "post_attention")}
     weights = {
         name: (stream.uniform(0.5, 1.5, size) if len(size) == 1 else stream.standard_normal(size) / 10).astype(
             np.float32
         )
-        for name, size in sizes.items()
+        for name, size in shapes.items()
     }
     return Tiny(shape, weights, gguf_type)
 
 
-def decode(tiny: Tiny, tokens: NDArray[np.int32]) -> tuple[F64, F64]:
+def decode(tiny: Tiny, tokens: I32) -> tuple[F64, F64]:
     """Return the residual stream (n_layers + 1, n, d_model) and the logits (n, vocab_size) of one sequence."""
     shape, w = tiny.shape, tiny.dequantized()
     x = w["model.embed_tokens.weight"][tokens]
@@ -139,7 +144,7 @@ def _rotate(heads: F64, frequencies: F64, scale: float) -> F64:
     return np.concatenate((first * cos - second * sin, second * cos + first * sin), axis=-1)
 
 
-def i32(*values: int) -> NDArray[np.int32]:
+def i32(*values: int) -> I32:
     """Return an index array."""
     return np.array(values, np.int32)
 
@@ -154,7 +159,7 @@ class Run:
         self.memory = memory or _native.Pages(model, pages, kind)
         self.pages = np.arange(pages, dtype=np.int32)
 
-    def feed(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
+    def feed(self, tokens: I32) -> NDArray[np.float32]:
         """Continue with ``tokens``; return float32 (n, vocab_size)."""
         start, n = self.length, len(tokens)
         self.length += n
