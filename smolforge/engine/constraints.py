@@ -72,9 +72,19 @@ def build(
         grammar = LLMatcher.grammar_from_regex(checked_regex(form))
     else:
         grammar = LLMatcher.grammar_from_lark(checked_choices(form) if kind == "choices" else checked_lark(form))
+    return of_grammar(table, stop, grammar, kind)
+
+
+def of_grammar(table: TokenTable, stop: Iterable[int], grammar: str, name: str) -> GrammarConstraint:
+    """Return a fresh constraint for a grammar of our own making, whose parts from outside have been checked.
+
+    The work it may cost is bounded as for any other. ConfigError, which begins with ``name``, says what is wrong.
+    """
+    from llguidance import LLMatcher
+
     matcher = LLMatcher(_tokenizer(table, frozenset(stop)), grammar, log_level=0, limits=_limits())
     if matcher.is_error():
-        raise ConfigError(f"{kind}: {_one_line(matcher.get_error())}")
+        raise ConfigError(f"{name}: {_one_line(matcher.get_error())}")
     return GrammarConstraint(matcher, table.size)
 
 
