@@ -6,21 +6,20 @@ Input: a scheduler's job. Output: events, text, or an ``Answer`` with its token 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from smolforge.engine.job import Job, Timings
 from smolforge.errors import DataError
 from smolforge.generator import Completion, Event, Finish, Finished, ReasoningDelta, TextDelta, TokenLogprob, Usage
-from smolforge.tokens.messages import ToolCall
-
-ParseCalls = Callable[[list[int]], tuple[ToolCall, ...]]
+from smolforge.tokens.messages import ToolCall, parse_answer
 
 
 @dataclass(frozen=True)
 class Answer:
     """One answer. ``text`` is what a person reads; ``reasoning`` stood in the think block, "" where there was none.
+    Calls stand in ``text`` between their tags, and are read from there into ``tool_calls``.
 
     ``tokens`` are all generated ids but the one that ended the answer; ``logprobs`` is filled where asked for.
     """
@@ -51,8 +50,8 @@ class AnswerStream:
     Leaving the iteration early, or ``cancel``, stops the work. ``text()`` gives the text alone, ``answer()`` the whole.
     """
 
-    def __init__(self, job: Job[Completion], calls: ParseCalls) -> None:
-        self._job, self._calls = job, calls
+    def __init__(self, job: Job[Completion]) -> None:
+        self._job = job
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._usage: Usage | None = None
@@ -106,7 +105,8 @@ class AnswerStream:
 
     def _whole(self, done: Completion) -> Answer:
         assert self._usage is not None
+        text = "".join(self._text)
         return Answer(
-            "".join(self._text), "".join(self._reasoning), self._calls(done.tokens), done.tokens, done.finish,
+            text, "".join(self._reasoning), parse_answer(text).tool_calls, done.tokens, done.finish,
             self._usage, self._job.timings, done.logprobs,
         )  # fmt: skip

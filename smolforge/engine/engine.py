@@ -33,7 +33,8 @@ from smolforge.engine.work import Embedding, Scoring, Warming, Work
 from smolforge.errors import ConfigError
 from smolforge.generator import Completion, Request
 from smolforge.hub.local import local_model
-from smolforge.tokens.messages import Message, ToolCall, parse_answer
+from smolforge.tokens.messages import Message
+from smolforge.tokens.special import END_TOOL_CALL, TOOL_CALL
 
 KVKind = Literal["f16", "bf16", "q8", "q4"]
 Text = str | Sequence[int]  # a text, or its token ids
@@ -68,7 +69,8 @@ class Engine:
         page = _native.Pages(model.native, 1, kv)
         pages = kv_pages(page.page_bytes, -(-(model.context + DRAFT_ROOM) // page.page_tokens), kv_bytes)
         self._memory = _native.Pages(model.native, pages, kv)
-        self._table = TokenTable(model.tokenizer, model.vocab_size)
+        tags = (model.codec.special.get(tag) for tag in (TOOL_CALL, END_TOOL_CALL))  # a reader finds calls by them
+        self._table = TokenTable(model.tokenizer, model.vocab_size, shown=[tag for tag in tags if tag is not None])
         self._scheduler = Scheduler(model.native, self._memory, model.context, limits)
         self._asking = Asking(model, self._table, self.context)
         self._close = weakref.finalize(self, self._scheduler.close)
@@ -151,7 +153,7 @@ class Engine:
 
     def submit(self, request: Request) -> AnswerStream:
         """Queue a request. DataError if it can never fit; ``Overloaded`` (has ``retry_after``) if the queue is full."""
-        return AnswerStream(self._scheduler.submit(self._work(request)), self._calls)
+        return AnswerStream(self._scheduler.submit(self._work(request)))
 
     def score(self, prompts: Text | Sequence[Text], continuations: Sequence[Text]) -> list[float]:
         """Return the summed log-probability (nats) of each continuation after its prompt (or after the one prompt)."""
@@ -222,7 +224,7 @@ class Engine:
         return self._scheduler.submit(work, block=True)
 
     def _submit_when_room(self, request: Request) -> AnswerStream:
-        return AnswerStream(self._put(self._work(request)), self._calls)
+        return AnswerStream(self._put(self._work(request)))
 
     def _ahead(self, items: Iterable[Any], submit: Callable[[Any], Pending]) -> Iterator[Pending]:
         """Submit items and yield what comes back, in order, a queue's length ahead of who consumes it.
@@ -254,9 +256,6 @@ class Engine:
         if whole[: len(ids)] == ids:
             return tuple(ids), tuple(whole[len(ids) :])
         return tuple(ids), tuple(self.codec.encode_text([continuation])[0])
-
-    def _calls(self, tokens: list[int]) -> tuple[ToolCall, ...]:
-        return parse_answer(self.codec.decode(tokens)).tool_calls
 
 
 def _each(prompts: Text | Sequence[Text], continuations: Sequence[Text]) -> Sequence[Text]:

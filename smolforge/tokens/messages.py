@@ -25,6 +25,7 @@ _FIELDS = {
     "tool": {"role", "content", "name", "tool_call_id"},
 }
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_DECODER = json.JSONDecoder()
 
 
 @dataclass(frozen=True)
@@ -134,30 +135,36 @@ def parse_answer(text: str) -> Answer:
         if not closed:
             return Answer(reasoning, "", complete=False)
         text = rest.removeprefix("\n")
-    content, *calls = text.split(TOOL_CALL)
-    if not calls:
+    content, opened, rest = text.partition(TOOL_CALL)
+    if not opened:
         return Answer(reasoning, content)
     parsed: list[ToolCall] = []
     malformed: list[str] = []
     complete = True
-    for call in calls:
-        body, closed, _ = call.partition(END_TOOL_CALL)
-        complete = complete and bool(closed)
-        value = _parse_call(body)
-        if value is None or not closed:
+    while opened:
+        end, value = _read_call(rest)
+        if value is None:  # its text ends at its own close, or where the next call opens
+            body, closed, _ = rest.partition(TOOL_CALL)[0].partition(END_TOOL_CALL)
+            complete = complete and bool(closed)
             malformed.append(body)
+            end = len(body)
         else:
             parsed.append(value)
+        _, opened, rest = rest[end:].partition(TOOL_CALL)
     return Answer(reasoning, content.removesuffix("\n"), tuple(parsed), tuple(malformed), complete)
 
 
-def _parse_call(body: str) -> ToolCall | None:
+def _read_call(text: str) -> tuple[int, ToolCall | None]:
+    """Read a call and its closing tag at the start of ``text``; return where it ends. A string may hold the tags."""
+    start = len(text) - len(text.lstrip())
     try:
-        value = json.loads(body)
-    except ValueError:
-        return None
+        value, end = _DECODER.raw_decode(text, start)
+    except (ValueError, RecursionError):
+        return 0, None
+    if not text[end:].lstrip().startswith(END_TOOL_CALL):
+        return 0, None
     if not (isinstance(value, dict) and set(value) == {"name", "arguments"}):
-        return None
+        return 0, None
     if not (isinstance(value["name"], str) and isinstance(value["arguments"], dict)):
-        return None
-    return ToolCall(value["name"], value["arguments"])
+        return 0, None
+    return end, ToolCall(value["name"], value["arguments"])
