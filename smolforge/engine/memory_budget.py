@@ -6,19 +6,19 @@ Input: what the system says is available, for the machine and for the container.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 from smolforge.errors import ConfigError
+from smolforge.store.control_groups import group_folders
 
 DEFAULT_BYTES = 1 << 30
 LEAST_PAGES = 4
 SHARE = 0.5  # of what is available, at most: the rest is for files in the page cache and for others
-_CGROUP, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 # Files of a group and the line of its statistics that can be taken back, by version of the interface.
-_V2 = "memory.max", "memory.current", "inactive_file"
-_V1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+_FILES = {
+    2: ("memory.max", "memory.current", "inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
 
 
 def available_bytes() -> int:
@@ -43,19 +43,8 @@ def _machine_bytes() -> int:
 
 def _container_bytes() -> int | None:
     """Return what the tightest of this process's groups, its own and those around it, has left; None: no limit."""
-    left = [_group_bytes(folder, *names) for folder, names in _groups()]
+    left = [_group_bytes(folder, *_FILES[version]) for version, folder in group_folders("memory")]
     return min((one for one in left if one is not None), default=None)
-
-
-def _groups() -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    """Yield the folders of this process's memory group and of those around it; not all need exist."""
-    own = {"": "/", "memory": "/"}
-    with suppress(OSError):
-        for _, controllers, path in (line.split(":", 2) for line in _MEMBERSHIP.read_text().splitlines()):
-            own |= dict.fromkeys(controllers.split(","), path) if ".." not in path else {}
-    for root, path, names in ((_CGROUP, own[""], _V2), (_CGROUP / "memory", own["memory"], _V1)):
-        folder = root / path.lstrip("/")
-        yield from ((place, names) for place in (folder, *folder.parents) if place.is_relative_to(root))
 
 
 def _group_bytes(folder: Path, limit: str, used: str, idle: str) -> int | None:

@@ -11,6 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from smolforge.store.control_groups import core_limit, memory_limit
+
 # Linux flag → the name people use for it. Order: what a CPU kernel would rather have, last.
 INSTRUCTION_SETS = {
     "sse4_2": "sse4.2",
@@ -52,21 +54,15 @@ def describe() -> dict[str, Any]:
 def usable_cores() -> int:
     """Return how many cores this process may use: its CPU affinity, less where the container has a quota."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return cores
+    quota = core_limit()
+    return cores if quota is None else max(1, min(cores, int(quota)))
 
 
 def memory_bytes() -> int:
     """Return the memory of this machine or container, whichever is smaller."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        return total if limit == "max" else min(total, int(limit))
-    except (OSError, ValueError):
-        return total
+    limit = memory_limit()
+    return total if limit is None else min(total, limit)
 
 
 def free_disk_bytes(path: Path) -> int:

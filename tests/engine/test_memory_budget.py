@@ -9,6 +9,7 @@ import pytest
 from smolforge.engine import memory_budget
 from smolforge.engine.memory_budget import available_bytes, kv_pages
 from smolforge.errors import ConfigError
+from smolforge.store import control_groups
 
 GB = 1 << 30
 V2 = "memory.max", "memory.current", "inactive_file"
@@ -18,8 +19,8 @@ V1 = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
 def test_a_container_bounds_what_is_available(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = available_bytes()
     assert machine > 100 << 20
-    monkeypatch.setattr(memory_budget, "_CGROUP", tmp_path)
-    monkeypatch.setattr(memory_budget, "_MEMBERSHIP", tmp_path / "none")
+    monkeypatch.setattr(control_groups, "ROOT", tmp_path)
+    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "none")
     (tmp_path / "memory.max").write_text("100000000\n")
     (tmp_path / "memory.current").write_text("60000000\n")
     (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 5000000\n")
@@ -40,8 +41,8 @@ def test_a_container_bounds_what_is_available(tmp_path: Path, monkeypatch: pytes
 def test_the_group_of_the_process_bounds_too_in_both_versions(
     membership: str, folder: str, names: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(memory_budget, "_CGROUP", tmp_path)
-    monkeypatch.setattr(memory_budget, "_MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(control_groups, "ROOT", tmp_path)
+    monkeypatch.setattr(control_groups, "MEMBERSHIP", tmp_path / "membership")
     (tmp_path / "membership").write_text(membership)
     group = tmp_path / folder
     group.mkdir(parents=True, exist_ok=True)
