@@ -5,6 +5,7 @@ Input: a model on this machine. Output: answers. All calls may come from any thr
 
 from __future__ import annotations
 
+import copy
 import os
 import weakref
 from collections import Counter, deque
@@ -24,6 +25,7 @@ from smolforge.engine.codec import Codec
 from smolforge.engine.files import Weights
 from smolforge.engine.generation import Generation
 from smolforge.engine.job import Job
+from smolforge.engine.lease import Lease
 from smolforge.engine.loaded import LoadedModel, Progress, open_model
 from smolforge.engine.memory_budget import kv_pages
 from smolforge.engine.scheduler import Scheduler
@@ -71,9 +73,10 @@ class Engine:
         self._memory = _native.Pages(model.native, pages, kv)
         tags = (model.codec.special.get(tag) for tag in (TOOL_CALL, END_TOOL_CALL))  # a reader finds calls by them
         self._table = TokenTable(model.tokenizer, model.vocab_size, shown=[tag for tag in tags if tag is not None])
-        self._scheduler = Scheduler(model.native, self._memory, model.context, limits)
+        scheduler = Scheduler(model.native, self._memory, model.context, limits)
+        self._scheduler: Scheduler | Lease = scheduler
         self._asking = Asking(model, self._table, self.context)
-        self._close = weakref.finalize(self, self._scheduler.close)
+        self._close = weakref.finalize(self, scheduler.close)
         self._close.atexit = True
 
     @classmethod
@@ -151,9 +154,17 @@ class Engine:
             raise ConfigError("options belong to a text; a Request carries its own")
         return [job.result() for job in self._ahead(requests, lambda request: self._put(self._work(request)))]
 
+    def stream_text(self, prompt: Text, **options: Unpack[Options]) -> AnswerStream:
+        """Begin to continue a text (or token ids) as it is; errors as ``submit``."""
+        return self.submit(self._asking.text(prompt, **options))
+
     def submit(self, request: Request) -> AnswerStream:
         """Queue a request. DataError if it can never fit; ``Overloaded`` (has ``retry_after``) if the queue is full."""
         return AnswerStream(self._scheduler.submit(self._work(request)))
+
+    def run(self, work: Work[Result]) -> Job[Result]:
+        """Queue a piece of work of one's own; errors as ``submit``."""
+        return self._scheduler.submit(work)
 
     def score(self, prompts: Text | Sequence[Text], continuations: Sequence[Text]) -> list[float]:
         """Return the summed log-probability (nats) of each continuation after its prompt (or after the one prompt)."""
@@ -202,6 +213,13 @@ class Engine:
             len(runner.running), self._scheduler.waiting, pool.used, self._memory.pages, len(runner.store),
             self._memory.page_bytes, runner.steps,
         )  # fmt: skip
+
+    def lend(self, seconds: float) -> tuple[Engine, Lease]:
+        """Return this engine for one asker, for at most ``seconds``, and what ends all that is asked through it."""
+        assert isinstance(self._scheduler, Scheduler), "what is lent is not lent on"
+        view, lease = copy.copy(self), Lease(self._scheduler, seconds)
+        view._scheduler = lease
+        return view, lease
 
     def close(self) -> None:
         """Stop; requests that have not ended raise ``Closed``."""
