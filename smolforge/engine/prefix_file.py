@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,7 +20,7 @@ from smolforge.engine.kv_pages import OutOfPages
 from smolforge.engine.prefix_store import Node, PrefixStore
 from smolforge.errors import FormatError
 from smolforge.formats.safetensors_io import SafetensorsFile
-from smolforge.store.atomic import fsync_path, part_path
+from smolforge.store.atomic import writing
 from smolforge.store.digest import DIGEST_BYTES
 
 LAYOUT_VERSION = "1"  # raise with every change of what a page holds (native/kv.h) or of this file
@@ -48,15 +47,8 @@ def save(store: PrefixStore, path: Path, belongs_to: Mapping[str, str]) -> int:
         bytes_here = int(np.prod(shape, dtype=np.int64)) * (4 if kind == "I32" else 1)
         header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [offset, offset + bytes_here]}
         offset += bytes_here
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = part_path(path)
-    try:
-        with part.open("wb") as stream:
-            _write(stream, header, belongs_to, _bodies(arrays, store, nodes))
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-    fsync_path(path.parent)
+    with writing(path) as stream:
+        _write(stream, header, belongs_to, _bodies(arrays, store, nodes))
     return len(nodes)
 
 
@@ -83,8 +75,6 @@ def _write(stream: BinaryIO, header: Mapping[str, Any], belongs_to: Mapping[str,
         stream.write(body)
     stream.seek(0)
     stream.write(_header(header, belongs_to, state.hexdigest()))
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 def _header(header: Mapping[str, Any], belongs_to: Mapping[str, str], digest: str) -> bytes:

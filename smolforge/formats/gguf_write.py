@@ -6,7 +6,6 @@ file, written beside its place and renamed, so it is whole or absent. Format: do
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from smolforge.errors import FormatError
 from smolforge.formats.blocks import BlockType
 from smolforge.formats.gguf_read import DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, NUMBERS, ValueType
-from smolforge.store.atomic import fsync_path
+from smolforge.store.atomic import writing
 
 MAX_TENSOR_NAME = 63  # ggml keeps names in 64 bytes, the last of them zero
 _TYPE_OF_DTYPE = {dtype: kind for kind, dtype in NUMBERS.items()}
@@ -137,16 +136,6 @@ def write_gguf(
     """
     _check(path, tensors)
     header = _header(metadata, tensors)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as stream:
-            stream.write(header)
-            _write_tensors(stream, tensors, data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    fsync_path(path.parent)
+    with writing(path) as stream:
+        stream.write(header)
+        _write_tensors(stream, tensors, data)

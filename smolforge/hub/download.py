@@ -10,7 +10,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -21,7 +20,7 @@ from smolforge.hub.lock import hold
 from smolforge.hub.names import ModelName
 from smolforge.hub.part import Part
 from smolforge.hub.remote import Broken, Hub, RemoteFile, RemoteModel, Unreachable
-from smolforge.store.atomic import fsync_path, write_atomic
+from smolforge.store.atomic import fsync_path, replacing, write_atomic
 
 BLOCK = 1 << 18
 ATTEMPTS = 6  # in a row without a single new byte
@@ -165,12 +164,8 @@ def _check_room(blobs: Path, files: Sequence[RemoteFile]) -> None:
 
 def _link(place: Path, blob: Path) -> None:
     """Make ``place`` show ``blob``: a relative link, or a copy where the system has no links."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name}.{os.getpid()}.part")
-    with suppress(FileNotFoundError):
-        part.unlink()
-    try:
-        part.symlink_to(os.path.relpath(blob, place.parent))
-    except (OSError, NotImplementedError):
-        shutil.copyfile(blob, part)
-    part.replace(place)
+    with replacing(place) as part:
+        try:
+            part.symlink_to(os.path.relpath(blob, place.parent))
+        except (OSError, NotImplementedError):
+            shutil.copyfile(blob, part)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from smolforge.errors import DataError
 
@@ -33,16 +35,33 @@ def fsync_tree(folder: Path) -> None:
         fsync_path(Path(root))
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part."""
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a place to write to, which is renamed to ``path`` after the block, or removed where that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = part_path(path)
-    with part.open("wb") as stream:
-        stream.write(data)
+    try:
+        yield part
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    fsync_path(path.parent)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """Yield a stream whose bytes become ``path``, whole and on the disk, after the block; nothing where it fails."""
+    with replacing(path) as part, part.open("xb") as stream:
+        yield stream
         stream.flush()
         os.fsync(stream.fileno())
-    part.replace(path)
-    fsync_path(path.parent)
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write ``data`` to ``path`` so that a reader sees the old file or the new one, never a part."""
+    with writing(path) as stream:
+        stream.write(data)
 
 
 def write_json(path: Path, value: Any) -> None:

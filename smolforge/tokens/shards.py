@@ -7,7 +7,6 @@ Input is token ids of the tokenize stage; output is a folder of ``tokens.bin``, 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from smolforge.errors import DataError, FormatError
 from smolforge.store import fsync_tree, write_json
-from smolforge.store.atomic import fsync_path
+from smolforge.store.atomic import fsync_path, part_path
 
 TOKENS, ENDS, SUPERVISED, HEADER = "tokens.bin", "document_ends.bin", "supervised.bin", "shard.json"
 
@@ -47,8 +46,7 @@ class ShardWriter:
     def __init__(self, folder: Path, *, vocab_size: int, tokenizer: str, name: str | None = None) -> None:
         self.folder, self.name, self.tokenizer, self.vocab_size = folder, name or folder.name, tokenizer, vocab_size
         self.dtype = "uint16" if vocab_size <= 1 << 16 else "uint32"
-        self._part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
-        shutil.rmtree(self._part, ignore_errors=True)
+        self._part = part_path(folder)
         self._part.mkdir(parents=True)
         self._tokens: IO[bytes] = (self._part / TOKENS).open("wb")
         self._supervised: IO[bytes] = (self._part / SUPERVISED).open("wb")
@@ -95,7 +93,7 @@ class ShardWriter:
         return header
 
     def abort(self) -> None:
-        """Remove everything written so far."""
+        """Remove everything that ``close`` did not rename into place."""
         self._tokens.close()
         self._supervised.close()
         shutil.rmtree(self._part, ignore_errors=True)
@@ -106,9 +104,10 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.close()
-        else:
+        try:
+            if kind is None:
+                self.close()
+        finally:
             self.abort()
 
 
