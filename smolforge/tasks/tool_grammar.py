@@ -1,0 +1,139 @@
+"""Answers that are calls of given tools, or free text up to the first call: the grammar of both, and reading them back.
+
+Input: tools, and whether the model may, must or must not call. Output: a Lark grammar for ``llguidance``, or a
+constraint made of it. A call is ``<tool_call>\\n{"name": …, "arguments": …}\\n</tool_call>`` (the form Hermes, Qwen and
+SmolLM3 were trained on), its arguments by the tool's own JSON schema.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from smolforge.engine.constraint_forms import MAX_SCHEMA_BYTES, checked_schema
+from smolforge.errors import ConfigError, nearest
+from smolforge.tasks.tools import Tool, tools_of
+from smolforge.tokens.messages import ToolCall, parse_answer
+from smolforge.tokens.special import END_TOOL_CALL, TOOL_CALL
+
+if TYPE_CHECKING:
+    from smolforge.engine.constraints import GrammarConstraint
+    from smolforge.engine.engine import Engine
+
+AUTO, NONE, REQUIRED = "auto", "none", "required"
+MAX_CALLS = 32  # in one answer
+_SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
+_JOINED = {"allOf", "patternProperties", "unevaluatedProperties"}  # closing a part of such a schema may empty it
+_BESIDE = {"anyOf", "oneOf", "$ref", "if", "dependentSchemas"}  # what stands beside "properties" may name more
+
+Tools = Iterable[Tool | Callable[..., Any] | Mapping[str, Any]]
+
+
+def tool_constraint(
+    engine: Engine, tools: Tools, *, choice: str = AUTO, parallel: bool = True
+) -> GrammarConstraint | None:
+    """Return a fresh constraint for one answer, None where nothing is constrained (``choice`` "none", or no tools).
+
+    ConfigError names the tool whose schema is wrong, unsupported or too large.
+    """
+    from smolforge.engine.constraints import of_grammar
+
+    chosen = chosen_tools(tools, choice)
+    grammar = tool_lark(chosen, engine.codec.special, choice=choice, parallel=parallel)
+    if grammar is None:
+        return None
+    try:
+        return of_grammar(engine.table, engine.model.stop, grammar, "tools")
+    except ConfigError:
+        for tool in chosen:
+            of_grammar(engine.table, engine.model.stop, f"start: {_arguments(tool)}", f"tool '{tool.name}'")
+        raise
+
+
+def tool_lark(tools: Tools, special: Mapping[str, int], *, choice: str = AUTO, parallel: bool = True) -> str | None:
+    """Return the Lark grammar of an answer that may use ``tools``; None where it is free.
+
+    ``choice``: "auto" (text, then calls, either may be missing), "required" (calls alone), "none", or a tool's name
+    (calls of that one). ``parallel`` allows several calls. ``special``: control tokens by text (``codec.special``);
+    where the tags are among them, they are written as those tokens, else as text.
+    """
+    chosen = chosen_tools(tools, choice)
+    if not chosen:
+        return None
+    begin, end = (f"<[{special[tag]}]>" if tag in special else _quoted(tag) for tag in (TOOL_CALL, END_TOOL_CALL))
+    calls = f"call more{{0,{MAX_CALLS - 1}}}" if parallel else "call"
+    rules = [f"start: {f'TEXT | lead {calls}' if choice == AUTO else f'{begin} {calls}'}"]
+    if choice == AUTO:
+        rules += [f"lead: TEXT {begin}" if TOOL_CALL in special else f"lead[lazy]: TEXT {begin}", r"TEXT: /(.|\n)*/"]
+    if parallel:
+        rules.append(rf'more: "\n" {begin} call')
+    rules.append(rf'call: ({" | ".join(f"call_{i}" for i in range(len(chosen)))}) "}}\n" {end}')
+    for i, tool in enumerate(chosen):
+        head = f'\n{{"name": {json.dumps(tool.name, ensure_ascii=False)}, "arguments": '
+        rules.append(f"call_{i}: {_quoted(head)} {_arguments(tool)}")
+    grammar = "\n".join(rules)
+    if len(grammar.encode()) > MAX_SCHEMA_BYTES:
+        raise ConfigError(f"tools: {len(grammar.encode()):,} bytes of schemas, the limit is {MAX_SCHEMA_BYTES:,}")
+    return grammar
+
+
+def chosen_tools(tools: Tools, choice: str) -> tuple[Tool, ...]:
+    """Return the tools that ``choice`` leaves; ConfigError where it needs one that is not there."""
+    known = tools_of(tools)
+    if choice == NONE or (choice == AUTO and not known):
+        return ()
+    if choice in (AUTO, REQUIRED):
+        if not known:
+            raise ConfigError("tool choice 'required' needs at least one tool")
+        return known
+    chosen = tuple(tool for tool in known if tool.name == choice)
+    if not chosen:
+        words = [AUTO, NONE, REQUIRED, *(tool.name for tool in known)]
+        raise ConfigError(f"tool choice '{choice}': no such tool{nearest(choice, words)}")
+    return chosen
+
+
+def parse_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
+    """Return what an answer says in words and the calls it holds. What is no well-formed call is left out."""
+    answer = parse_answer(text)
+    return answer.content, answer.tool_calls
+
+
+def _arguments(tool: Tool) -> str:
+    try:
+        checked_schema(tool.parameters, "spaced")
+    except ConfigError as error:
+        raise ConfigError(f"tool '{tool.name}': {error}") from None
+    closed = tool.parameters if _JOINED & _keys(tool.parameters) else _closed(tool.parameters)
+    return f"%json {json.dumps({**closed, 'type': 'object', 'x-guidance': _SPACING}, ensure_ascii=False)}"
+
+
+def _keys(schema: Any) -> set[str]:
+    """Return every key of a JSON document (its depth has been checked)."""
+    if isinstance(schema, list | tuple):
+        return {key for one in schema for key in _keys(one)}
+    return {*schema, *(key for one in schema.values() for key in _keys(one))} if isinstance(schema, Mapping) else set()
+
+
+def _closed(schema: Any) -> Any:
+    """Where an object lists its properties and does not say whether there may be others, there may not.
+
+    A schema's own word is "may"; a small model would invent some.
+    """
+    if isinstance(schema, list | tuple):
+        return [_closed(one) for one in schema]
+    if not isinstance(schema, Mapping) or ("properties" in schema and _BESIDE & set(schema)):
+        return schema
+    made = {
+        key: {name: _closed(one) for name, one in value.items()}
+        if key in ("properties", "$defs", "definitions") and isinstance(value, Mapping)
+        else _closed(value) if key in ("items", "prefixItems", "anyOf", "oneOf") else value
+        for key, value in schema.items()
+    }  # fmt: skip
+    return {"additionalProperties": False, **made} if "properties" in made else made
+
+
+def _quoted(text: str) -> str:
+    """Return text as a string of the grammar, whose escapes are JSON's."""
+    return json.dumps(text, ensure_ascii=False)
