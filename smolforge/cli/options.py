@@ -59,7 +59,7 @@ def form_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what the answer may be."""
     group = parser.add_argument_group("form of the answer").add_mutually_exclusive_group()
     group.add_argument(
-        "--schema", help="JSON that fits a schema: a file, the schema itself, or 'name, age int, tags str[]'"
+        "--schema", help="JSON that fits a schema: a file, the schema itself, or 'name, age int, tags [str]'"
     )
     group.add_argument("--regex", help="text that fits a regular expression")
     group.add_argument("--choices", metavar="A,B,...", help="one of these, separated by commas")
@@ -68,7 +68,7 @@ def form_arguments(parser: argparse.ArgumentParser) -> None:
 def form_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the form as the engine's options name it; nothing where the answer is free."""
     if options.schema is not None:
-        from smolforge.cli.schema_text import read_schema
+        from smolforge.tasks.schema_forms import read_schema
 
         return {"schema": read_schema(options.schema)}
     if options.choices is not None:

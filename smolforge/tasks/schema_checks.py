@@ -1,0 +1,159 @@
+"""Which JSON Schema can be enforced, and the schema that is.
+
+Input: a JSON schema (draft 2020-12). Output: the canonical one: every keyword known, objects closed, lists, strings and
+numbers bounded so that a small model cannot repeat itself for ever, spans marked on strings alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from smolforge.engine.constraint_forms import checked_schema
+from smolforge.errors import ConfigError, nearest
+
+SPAN = "x-span"
+MAX_ITEMS = 32  # of a list whose schema sets no bound
+MAX_LENGTH = 400  # characters of a string whose schema sets no bound
+MAX_NUMBER = 10**15  # of a number whose schema sets no bound: what a float still holds exactly
+
+ENFORCED = frozenset({
+    "$ref", "$defs", "definitions", "anyOf", "oneOf", "allOf", "const", "enum", "type",
+    "properties", "required", "additionalProperties", "patternProperties", "minProperties", "maxProperties",
+    "items", "prefixItems", "minItems", "maxItems", "minLength", "maxLength", "pattern", "format",
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf",
+})  # fmt: skip
+ANNOTATIONS = frozenset({
+    "$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
+    "discriminator",
+})  # fmt: skip
+BESIDE_SPAN = frozenset({"type", "minLength", "maxLength", SPAN})
+_LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+_MAPS = ("properties", "patternProperties", "$defs", "definitions")
+_SINGLE = ("items", "additionalProperties")
+_UNBOUNDED_ONLY = ("maxLength", "pattern", "format", "enum", "const")
+
+
+def canonical(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema that is enforced; ConfigError names a keyword that cannot be, and where it stands."""
+    checked_schema(schema, "compact")  # its size and depth: what follows recurses
+    nodes = list(walk(schema))
+    for where, node in nodes:
+        _check(where, node)
+    merging = any("allOf" in node or ("properties" in node and _refers(node)) for _, node in nodes)
+    made = _canonical(schema, close=not merging)
+    assert isinstance(made, dict)
+    return made
+
+
+def walk(schema: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every subschema that is not true or false, with its JSON pointer; ConfigError for what is no schema."""
+    if isinstance(schema, bool):
+        return
+    if not isinstance(schema, Mapping):
+        raise ConfigError(f"schema at {where or '/'}: expected a schema (an object), got {str(schema)[:40]!r}")
+    yield where, schema
+    for name in _LISTS:
+        for i, inner in enumerate(_expect(schema, name, list, where)):
+            yield from walk(inner, f"{where}/{name}/{i}")
+    for name in _MAPS:
+        for key, inner in _expect(schema, name, Mapping, where).items():
+            yield from walk(inner, f"{where}/{name}/{key.replace('~', '~0').replace('/', '~1')}")
+    for name in _SINGLE:
+        if name in schema:
+            yield from walk(schema[name], f"{where}/{name}")
+
+
+def _expect(schema: Mapping[str, Any], name: str, kind: Any, where: str) -> Any:
+    value = schema.get(name, kind() if kind is list else {})
+    if not isinstance(value, kind):
+        raise ConfigError(f"schema at {where}/{name}: expected {'a list' if kind is list else 'an object'}")
+    return value
+
+
+def _refers(node: Mapping[str, Any]) -> bool:
+    return any(name in node for name in ("$ref", "anyOf", "oneOf"))
+
+
+def _check(where: str, node: Mapping[str, Any]) -> None:
+    for name in node:
+        if name in ENFORCED or name in ANNOTATIONS or (name.startswith("x-") and name != "x-guidance"):
+            continue
+        known = nearest(name, ENFORCED)
+        raise ConfigError(f"schema: '{name}' at {where or '/'} is not supported{known}; see docs/reference/schemas.md")
+    for name in ("exclusiveMinimum", "exclusiveMaximum"):
+        if isinstance(node.get(name), bool):
+            raise ConfigError(f"schema: '{name}' at {where or '/'} is a number (draft 4 wrote true or false)")
+    if node.get(SPAN):
+        _check_span(where, node)
+
+
+def _check_span(where: str, node: Mapping[str, Any]) -> None:
+    """Refuse a span that is no string, and bounds that cannot be held together with copying."""
+    target = _span_target(node)
+    if target is None:
+        raise ConfigError(f"schema: '{SPAN}' at {where or '/'} belongs to a string, or a list of strings")
+    for name in target:
+        if name in ENFORCED and name not in BESIDE_SPAN:
+            raise ConfigError(f"schema: '{name}' at {where or '/'} is not supported beside '{SPAN}'")
+
+
+def _span_target(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the string schema that a mark on ``node`` means: itself, a nullable's string, a list's items."""
+    if _is_string(node):
+        return node
+    options = node.get("anyOf")
+    if isinstance(options, list):
+        strings = [option for option in options if option != {"type": "null"}]
+        return strings[0] if len(strings) == 1 and isinstance(strings[0], Mapping) and _is_string(strings[0]) else None
+    items = node.get("items")
+    return items if isinstance(items, Mapping) and _is_string(items) else None
+
+
+def _is_string(node: Mapping[str, Any]) -> bool:
+    kind = node.get("type")
+    return kind == "string" or (isinstance(kind, list) and set(kind) == {"string", "null"})
+
+
+def _canonical(schema: Any, close: bool) -> Any:
+    if isinstance(schema, bool):
+        return schema
+    marked = bool(schema.get(SPAN)) and not _is_string(schema)
+    target = _span_target(schema) if marked else None
+    node = {name: value for name, value in schema.items() if name not in ANNOTATIONS and not name.startswith("x-")}
+    for name in _LISTS:
+        if name in node:
+            node[name] = [_canonical(_marked(inner, target), close) for inner in node[name]]
+    for name in _MAPS:
+        if name in node:
+            node[name] = {key: _canonical(inner, close) for key, inner in node[name].items()}
+    for name in _SINGLE:
+        if name in node:
+            node[name] = _canonical(_marked(node[name], target), close)
+    if close and "properties" in node and not _refers(node) and "patternProperties" not in node:
+        node.setdefault("additionalProperties", False)
+    _bound(node)
+    return {**node, SPAN: True} if schema.get(SPAN) and not marked else node
+
+
+def _marked(inner: Any, target: Mapping[str, Any] | None) -> Any:
+    return {**target, SPAN: True} if target is not None and inner is target else inner
+
+
+def _bound(node: dict[str, Any]) -> None:
+    """Set the bounds that a schema leaves open."""
+    kind = node.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    given = node.keys() & {"enum", "const"}
+    if "string" in kinds and not any(name in node for name in _UNBOUNDED_ONLY):
+        node["maxLength"] = max(MAX_LENGTH, node.get("minLength", 0))
+    if "array" in kinds and not given:
+        fixed = len(node.get("prefixItems", ()))
+        if fixed:
+            node.setdefault("items", False)
+        node.setdefault("maxItems", max(MAX_ITEMS, node.get("minItems", 0), fixed))
+    if ("integer" in kinds or "number" in kinds) and not given and "multipleOf" not in node:
+        if "minimum" not in node and "exclusiveMinimum" not in node:
+            node["minimum"] = min(-MAX_NUMBER, node.get("maximum", 0), node.get("exclusiveMaximum", 0))
+        if "maximum" not in node and "exclusiveMaximum" not in node:
+            node["maximum"] = max(MAX_NUMBER, node.get("minimum", 0), node.get("exclusiveMinimum", 0))
