@@ -19,6 +19,10 @@ GROUPS = {
     "Use a model": {
         "chat": "talk to a model, or ask it one question",
         "generate": "continue a text with a model, without a chat template",
+        "serve": "answer OpenAI and Ollama clients over HTTP, and a chat page in the browser",
+    },
+    "Tasks": {
+        "classify": "say which label fits a text, and how likely each is",
     },
     "Models on this machine": {
         "pull": "fetch a model from the Hugging Face hub, checked and resumable",

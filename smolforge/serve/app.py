@@ -1,0 +1,48 @@
+"""The application: the routes, what they share, and the guard in front of them.
+
+Input: an open engine and settings. Output: an ASGI application that any server can run; ``run.py`` does.
+"""
+
+from __future__ import annotations
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+
+import smolforge
+from smolforge.engine.engine import Engine
+from smolforge.serve.guard import Guard
+from smolforge.serve.problems import Problem
+from smolforge.serve.routes import chat, health, models
+from smolforge.serve.serving import Serving
+from smolforge.serve.settings import Settings
+
+ROUTERS = (health.router, models.router, chat.router)
+
+
+def make_app(engine: Engine, settings: Settings) -> Guard:
+    """Return the application. It opens no connection of its own: no telemetry, no documentation page from elsewhere."""
+    app = FastAPI(
+        title="smolforge",
+        version=smolforge.__version__,
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"auto_configure": False, "tracing": False, "metrics": False, "logs": False},
+    )
+    app.state.serving = Serving(engine, settings)
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _no_route)
+    for router in ROUTERS:
+        app.include_router(router)
+    return Guard(app, app.state.serving)
+
+
+async def _problem(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response(request.url.path)
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    text = {404: f"{request.url.path}: no such route", 405: f"{request.method} is not for {request.url.path}"}
+    problem = Problem(error.status_code, text.get(error.status_code, error.detail), headers=error.headers or {})
+    return problem.response(request.url.path)

@@ -1,0 +1,50 @@
+"""``POST /v1/chat/completions``."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from smolforge.engine.engine import Engine
+from smolforge.serve.asking import chat_options, messages_of
+from smolforge.serve.body import checked
+from smolforge.serve.chat_answer import ChatAnswer
+from smolforge.serve.fields.chat import ChatFields
+from smolforge.serve.problems import Problem
+from smolforge.serve.replies import EVENTS, Streamed, Whole, event
+from smolforge.serve.serving import Serving, serving_of
+
+router = APIRouter()
+
+
+@router.post("/v1/chat/completions")
+async def chat(request: Request) -> Response:
+    """Answer a conversation."""
+    fields, serving = await checked(request, ChatFields), serving_of(request)
+    serving.expect(fields.model)
+
+    async def whole(engine: Engine) -> dict[str, Any]:
+        return await (await _begin(serving, engine, fields)).whole()
+
+    async def pieces(engine: Engine) -> AsyncIterator[bytes]:
+        answer = await _begin(serving, engine, fields)
+        async for chunk in answer.chunks(fields.include_usage):
+            yield event(chunk)
+        yield b"data: [DONE]\n\n"
+
+    return Streamed(serving, pieces, EVENTS, _failed) if fields.stream else Whole(serving, whole)
+
+
+async def _begin(serving: Serving, engine: Engine, fields: ChatFields) -> ChatAnswer:
+    def begin() -> ChatAnswer:
+        messages = messages_of(fields.messages)
+        streams = [engine.stream(messages, **options) for options in chat_options(engine, fields)]
+        return ChatAnswer(engine, serving.model, streams, bool(fields.logprobs))
+
+    return await serving.off_loop(begin)
+
+
+def _failed(problem: Problem) -> bytes:
+    return event({"error": problem.error()})

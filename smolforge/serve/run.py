@@ -1,0 +1,63 @@
+"""Runs the application with uvicorn until it is told to stop; then running requests may finish.
+
+Input: an open engine and settings. Output: an exit code. Access lines and problems go to standard error.
+"""
+
+from __future__ import annotations
+
+import socket
+from types import FrameType
+
+import uvicorn
+
+from smolforge.engine.engine import Engine
+from smolforge.errors import ConfigError
+from smolforge.serve.app import make_app
+from smolforge.serve.settings import Settings
+
+
+def bound(settings: Settings) -> socket.socket:
+    """Return a listening socket; ConfigError where the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"--host {settings.host} --port {settings.port}: {error.strerror or error}") from None
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn that drains: a first signal refuses new requests and waits for the running ones, a second does not."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        app = make_app(engine, settings)
+        self.serving = app.serving
+        config = uvicorn.Config(
+            app, lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False, ws="none",
+            timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        super().__init__(config)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Take a signal; it is not raised again behind the server, so the exit code is ours."""
+        if self.serving.draining:
+            self.should_exit = self.force_exit = True
+        self.serving.drain()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ask ten times a second whether it is over: told to stop, and nothing runs, or not in time."""
+        self.should_exit = self.should_exit or self.serving.drained
+        return await super().on_tick(counter)
+
+
+def serve(engine: Engine, settings: Settings, listener: socket.socket) -> int:
+    """Serve on ``listener`` until told to stop; return 0."""
+    server = Server(engine, settings)
+    try:
+        server.run([listener])
+    finally:
+        server.serving.close()
+    return 0

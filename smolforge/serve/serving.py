@@ -1,0 +1,71 @@
+"""What every route shares while the server runs: the engine, the settings, the counters, and threads for slow work.
+
+Input: an open engine and settings. Output: ``Serving``, which a route finds with ``serving_of(request)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+from starlette.requests import Request
+
+from smolforge.engine.engine import Engine
+from smolforge.serve.metrics import Metrics
+from smolforge.serve.problems import Problem
+from smolforge.serve.settings import Settings
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
+THREADS = 8  # templates, grammars and tokenizing; tasks wait in them for the engine
+
+
+class Serving:
+    """One engine being served. ``open``: HTTP requests being answered."""
+
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        self.engine, self.settings = engine, settings
+        self.model = engine.model.name
+        self.created = int(time.time())
+        self.metrics = Metrics()
+        self.open = 0
+        self._drain_until: float | None = None
+        self._threads = ThreadPoolExecutor(THREADS, "smolforge-serve")
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server has been told to stop: requests that are running may end, new ones are refused."""
+        return self._drain_until is not None
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing runs any more, or has run for too long since."""
+        return self._drain_until is not None and (not self.open or time.monotonic() > self._drain_until)
+
+    def drain(self) -> None:
+        """Refuse what comes from now on."""
+        self._drain_until = time.monotonic() + self.settings.drain
+
+    def expect(self, name: str | None) -> None:
+        """Refuse a request for another model than the one that is here; no name means that one."""
+        if name is not None and name != self.model:
+            message = f"the model '{name}' is not served here; '{self.model}' is"
+            raise Problem(404, message, param="model", code="model_not_found")
+
+    async def off_loop(self, function: Callable[P, Result], *args: P.args, **options: P.kwargs) -> Result:
+        """Run a function in a thread, so that the event loop goes on; what it raises is raised here."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, lambda: function(*args, **options))
+
+    def close(self) -> None:
+        """Let the threads go; the engine stays open."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def serving_of(request: Request) -> Serving:
+    """Return what the routes of this application share."""
+    found: Serving = request.app.state.serving
+    return found
