@@ -184,6 +184,10 @@ class Engine:
         scored = self._ahead((pair for pair in pairs if pair[1]), lambda pair: self._put(Scoring(*pair)))
         return [next(scored).result() if pair[1] else np.empty(0) for pair in pairs]
 
+    def run_all(self, works: Iterable[Work[Result]]) -> Iterator[Job[Result]]:
+        """Run pieces of work as there is room for them; yield their jobs in order. Leaving early cancels the rest."""
+        return self._ahead(works, self._put)
+
     def embed(self, texts: Sequence[Text]) -> NDArray[np.float32]:
         """Return float32 (n, d_model): the mean of each text's final hidden states, scaled to length 1."""
         works = (Embedding(self._ids(text)) for text in texts)

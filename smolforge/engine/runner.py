@@ -18,7 +18,17 @@ from smolforge.engine.job import Job
 from smolforge.engine.kv_pages import OutOfPages, PageMemory, PagePool
 from smolforge.engine.prefix_store import PrefixStore
 from smolforge.engine.sequence import DRAFT_ROOM, Sequence
-from smolforge.engine.step import FEW, ForwardModel, Pace, Share, StepArrays, looked_at, read_prompts
+from smolforge.engine.step import (
+    FEW,
+    ForwardModel,
+    Pace,
+    Share,
+    StepArrays,
+    branch_share,
+    looked_at,
+    read_branches,
+    read_prompts,
+)
 from smolforge.engine.work import Rows
 
 MOST_DRAFTED = 32  # tokens a sequence may draft in one step
@@ -92,21 +102,26 @@ class Runner:
         return paused
 
     def _plan(self, sequences: list[Sequence]) -> list[Share]:
-        """Give every short sequence its rows and drafts, and the readers of long prompts a chunk together."""
+        """Give every short sequence its rows and drafts; branches, then readers of long prompts, share a chunk."""
         for sequence in sequences:
             if sequence.missing > 1:
                 sequence.adopt_next()
-            if not sequence.missing:
+            if not sequence.missing and not sequence.work.branches:
                 self._advance(Share(sequence, 0, (), 0), _NO_ROWS)
         sequences = [s for s in sequences if s in self.running]  # what was cached whole has ended
         short = [s for s in sequences if 0 < s.missing <= FEW]
         readers = [s for s in sequences if s.missing > FEW]
+        branching = [s for s in sequences if not s.missing]
         parts = [(s, s.missing) for s in short]
-        if readers:
-            seconds = self.limits.busy_seconds if short else self.limits.idle_seconds
-            parts += read_prompts(readers, self._pace.rows(seconds, self.limits.chunk), self.limits)
-        rows = sum(count for _, count in parts)
         shares: list[Share] = []
+        if readers or branching:
+            answering = any(s.job.answered for s in short)
+            seconds = self.limits.busy_seconds if answering else self.limits.idle_seconds
+            budget = self._pace.rows(seconds, self.limits.chunk)
+            shares = read_branches(branching, budget, self.limits, alone=not answering)
+            if readers and (rest := budget - sum(share.rows for share in shares)) > 0:
+                parts += read_prompts(readers, rest, self.limits)
+        rows = sum(count for _, count in parts) + sum(share.rows for share in shares)
         for sequence, count in parts:
             shares.append(self._share(sequence, count, rows - count))
             rows += len(shares[-1].draft)
@@ -128,11 +143,18 @@ class Runner:
         for share in sorted(shares, key=lambda share: _rank(share.sequence)):
             while share.sequence in self.running:
                 try:
-                    share.sequence.grow(share.fed + len(share.draft))
+                    self._grow(share)
                     break
                 except OutOfPages:
                     paused.append(self._pause(max(self.running, key=_rank)))
-        return [share for share in shares if share.sequence in self.running], paused
+        held = [share for share in shares if share.sequence in self.running]
+        return [branch_share(s.sequence, len(s.sequence.branch_pages)) if s.branches else s for s in held], paused
+
+    def _grow(self, share: Share) -> None:
+        if share.branches:
+            share.sequence.grow_branches(share.branches)
+        else:
+            share.sequence.grow(share.fed + len(share.draft))
 
     def _pause(self, sequence: Sequence) -> Job[Any]:
         self.running.remove(sequence)
@@ -144,7 +166,7 @@ class Runner:
         began = time.perf_counter()
         rows = self._arrays.run(self._model, self.pool.memory, shares, hidden=hidden)
         seconds = time.perf_counter() - began
-        fed = sum(share.fed + len(share.draft) for share in shares)
+        fed = sum(share.rows for share in shares)
         self._pace.observe(fed, seconds)
         if len(rows) == fed and not hidden:
             self.draft_budget.observe(fed, seconds)
@@ -169,20 +191,28 @@ class Runner:
 
     def _advance(self, share: Share, rows: Rows) -> None:
         """Show a sequence its rows, take its new tokens and events, and end it where it is done or fails."""
-        sequence, work, job = share.sequence, share.sequence.work, share.sequence.job
+        sequence = share.sequence
         try:
-            whole = share.fed == sequence.missing
-            new, events = work.take(rows, share.draft) if share.looked or whole else ((), [])
-            sequence.accept(new, share.fed, share.draft)
-            if whole and not job.answered:
-                job.answered = time.monotonic()
-                sequence.record_tail()
-            job.push(events)
+            if share.branches:
+                sequence.drop_branches()
+                sequence.work.take_branches(len(share.branches), rows)
+            else:
+                self._take(share, rows)
         except Exception as error:
             self._end(sequence, error)
         else:
-            if work.done:
+            if sequence.work.done:
                 self._end(sequence)
+
+    def _take(self, share: Share, rows: Rows) -> None:
+        sequence, work, job = share.sequence, share.sequence.work, share.sequence.job
+        whole = share.fed == sequence.missing
+        new, events = work.take(rows, share.draft) if share.looked or whole else ((), [])
+        sequence.accept(new, share.fed, share.draft)
+        if whole and not job.answered:
+            job.answered = time.monotonic()
+            sequence.record_tail()
+        job.push(events)
 
     def _end(self, sequence: Sequence, error: Exception | None = None) -> None:
         """Free a sequence's pages and end its job."""

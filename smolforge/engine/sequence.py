@@ -15,6 +15,7 @@ import numpy as np
 from smolforge.engine.job import Job
 from smolforge.engine.kv_pages import OutOfPages, PagePool
 from smolforge.engine.prefix_store import Node, PrefixStore
+from smolforge.engine.work import Branch
 
 DRAFT_ROOM = 64  # places behind the longest answer where drafted tokens may stand
 
@@ -31,6 +32,7 @@ class Sequence:
         self.buffer[: len(prompt)] = prompt
         self.known, self.cached = len(prompt), 0
         self.pages: list[int] = []
+        self.branch_pages: list[list[int]] = []  # of each branch that is being read, those it does not share
         self._node: Node | None = store.root  # the store's node for the last whole page, None off the tree
         self._whole = 0  # pages up to that node
 
@@ -87,6 +89,41 @@ class Sequence:
         while len(self.pages) * self._size < self.cached + rows:
             self.pages.append(self._pool.take())
 
+    def grow_branches(self, branches: Tokens[Branch]) -> None:
+        """Hold pages for branches behind all known tokens, for as many as there is room; OutOfPages without any room.
+
+        The last page, where it is partly filled, is copied for each.
+        """
+        self.drop_branches()
+        shared, filled = divmod(self.known, self._size)
+        for branch in branches:
+            own: list[int] = []
+            self.branch_pages.append(own)
+            try:
+                if filled:
+                    own.append(self._pool.copy(self.pages[shared]))
+                while (shared + len(own)) * self._size < self.known + len(branch.tokens):
+                    own.append(self._pool.take())
+            except OutOfPages:
+                self._drop(self.branch_pages.pop())
+                if not self.branch_pages:
+                    raise
+                return
+
+    def pages_of_branch(self, index: int) -> list[int]:
+        """Return the pages of a branch: the shared ones, then its own."""
+        return [*self.pages[: self.known // self._size], *self.branch_pages[index]]
+
+    def drop_branches(self) -> None:
+        """Give the branches' own pages back."""
+        for own in self.branch_pages:
+            self._drop(own)
+        self.branch_pages.clear()
+
+    def _drop(self, pages: list[int]) -> None:
+        for page in pages:
+            self._pool.drop(page)
+
     def accept(self, new: Tokens[int], fed: int, draft: Tokens[int]) -> None:
         """Count ``fed`` known tokens as cached, add ``new`` ones, and count those that were rightly drafted."""
         self.cached += fed
@@ -123,8 +160,8 @@ class Sequence:
     def release(self) -> None:
         """Give all pages back, leaving what is worth keeping in the store; the sequence may start over."""
         self.record_tail()
-        for page in self.pages:
-            self._pool.drop(page)
+        self.drop_branches()
+        self._drop(self.pages)
         self.pages.clear()
         self.cached = self._whole = 0
         self._node = self._store.root

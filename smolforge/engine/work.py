@@ -1,13 +1,14 @@
 """What the scheduler runs: something that knows tokens, looks at rows of the model's output, and may add tokens.
 
-Generation, scoring, embedding and warming the prefix store are all this; they differ in which rows they look at.
+Generation, scoring, embedding, branching and warming the prefix store are all this; they differ in which rows they
+look at.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +28,20 @@ class Stopped(SmolforgeError):
         super().__init__(f"{'cancelled' if reason == 'cancelled' else 'out of time'} before the result was complete")
 
 
+class Branch(NamedTuple):
+    """Tokens to read behind all known ones, beside other branches; ``wanted``: behind which (indices) a row is."""
+
+    tokens: Sequence[int]
+    wanted: Sequence[int]
+
+
 class Work(ABC, Generic[Result]):
     """One sequence's purpose.
 
     ``prompt`` int32 (n,): the tokens known from the start. ``most``: positions it may ever take. ``looks_from``: the
     first position whose output row is still wanted. ``hidden``: rows are final hidden states (d_model) rather than
     logits (vocab_size). ``keep``: what it computes goes into the prefix store.
+    ``branches``: what it wants to have read behind its last known token, the next one first.
     """
 
     hidden = False
@@ -40,6 +49,7 @@ class Work(ABC, Generic[Result]):
     priority = 0
     timeout: float | None = None
     done = False
+    branches: Sequence[Branch] = ()
 
     def __init__(self, prompt: Sequence[int], most: int, looks_from: int) -> None:
         self.prompt = np.asarray(prompt, np.int32)
@@ -55,6 +65,10 @@ class Work(ABC, Generic[Result]):
     @abstractmethod
     def take(self, rows: Rows, draft: Sequence[int]) -> tuple[Sequence[int], list[Event]]:
         """Look at the rows from ``looks_from`` on; return the tokens that follow now, and events."""
+
+    def take_branches(self, count: int, rows: Rows) -> None:
+        """Look at the wanted rows of the first ``count`` branches, which have been read, and let go of these."""
+        raise NotImplementedError
 
     def stop(self, reason: Literal["cancelled", "timeout"]) -> list[Event]:
         """End; return the last events. ``Stopped`` where it was not done and what there is would mislead."""
