@@ -12,11 +12,11 @@ import smolforge
 from smolforge.engine.engine import Engine
 from smolforge.serve.guard import Guard
 from smolforge.serve.problems import Problem
-from smolforge.serve.routes import chat, health, models
+from smolforge.serve.routes import chat, health, models, page
 from smolforge.serve.serving import Serving
 from smolforge.serve.settings import Settings
 
-ROUTERS = (health.router, models.router, chat.router)
+ROUTERS = (health.router, models.router, chat.router, page.router)
 
 
 def make_app(engine: Engine, settings: Settings) -> Guard:
