@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from smolforge.serve.body import Fields
-from smolforge.serve.fields.chat import MAX_CALLS, MAX_MESSAGES, Tool
+from smolforge.serve.fields.chat import MAX_CALLS, MAX_MESSAGES, MAX_TOOLS, Tool
 from smolforge.serve.fields.sampling import MAX_STOPS, Label, Penalty, Probability, StopText
 
 MAX_INPUTS = 2048
@@ -47,7 +47,7 @@ class OllamaOptions(Fields):
 
 
 class Asked(Fields):
-    """What chat and generate share. ``keep_alive`` is accepted without effect: the model stays while the server runs."""
+    """What chat and generate share. ``keep_alive`` is without effect: the model stays while the server runs."""
 
     model: Name
     stream: bool = True
@@ -63,7 +63,7 @@ class CalledFunction(Fields):
     """A call the model made, its arguments as an object."""
 
     name: str
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, Any] = Field(default_factory=dict)
     index: int | None = None
 
 
@@ -78,7 +78,7 @@ class OllamaMessage(Fields):
     """One message."""
 
     role: Literal["system", "user", "assistant", "tool"]
-    content: str = ""
+    content: str | None = None
     thinking: str | None = None
     images: Unsupported = None
     tool_calls: Annotated[list[MadeCall], Field(max_length=MAX_CALLS)] | None = None
@@ -89,8 +89,8 @@ class OllamaMessage(Fields):
 class OllamaChat(Asked):
     """``POST /api/chat``; without messages it only asks for the model to be there."""
 
-    messages: Annotated[list[OllamaMessage], Field(max_length=MAX_MESSAGES)] = []
-    tools: list[Tool] = []
+    messages: Annotated[list[OllamaMessage], Field(max_length=MAX_MESSAGES)] = Field(default_factory=list)
+    tools: Annotated[list[Tool], Field(max_length=MAX_TOOLS)] | None = None
 
 
 class OllamaGenerate(Asked):
