@@ -115,6 +115,11 @@ class Engine:
         return self.model.codec
 
     @property
+    def asking(self) -> Asking:
+        """What makes requests of chats and texts, to be looked at before they are submitted."""
+        return self._asking
+
+    @property
     def context(self) -> int:
         """Most tokens of one prompt and its answer together."""
         return self._scheduler.context
@@ -142,6 +147,14 @@ class Engine:
         requests = (self._asking.chat(messages, **options) for messages in chats)
         return [stream.answer() for stream in self._ahead(requests, self._submit_when_room)]
 
+    def request(self, messages: str | Sequence[Message], **options: Unpack[Options]) -> Request:
+        """Return what ``chat`` would submit."""
+        return self._asking.chat(messages, **options)
+
+    def streams(self, requests: Iterable[Request]) -> Iterator[AnswerStream]:
+        """Submit requests, a queue's length ahead; yield their streams in order. Leaving early cancels the rest."""
+        return self._ahead(requests, self._submit_when_room)
+
     @overload
     def generate(self, requests: str, **options: Unpack[Options]) -> Answer: ...
     @overload
@@ -153,10 +166,6 @@ class Engine:
         if options:
             raise ConfigError("options belong to a text; a Request carries its own")
         return [job.result() for job in self._ahead(requests, lambda request: self._put(self._work(request)))]
-
-    def stream_text(self, prompt: Text, **options: Unpack[Options]) -> AnswerStream:
-        """Begin to continue a text (or token ids) as it is; errors as ``submit``."""
-        return self.submit(self._asking.text(prompt, **options))
 
     def submit(self, request: Request) -> AnswerStream:
         """Queue a request. DataError if it can never fit; ``Overloaded`` (has ``retry_after``) if the queue is full."""

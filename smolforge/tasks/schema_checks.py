@@ -6,6 +6,7 @@ numbers bounded so that a small model cannot repeat itself for ever, spans marke
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ SPAN = "x-span"
 MAX_ITEMS = 32  # of a list whose schema sets no bound
 MAX_LENGTH = 400  # characters of a string whose schema sets no bound
 MAX_NUMBER = 10**15  # of a number whose schema sets no bound: what a float still holds exactly
+DECIMALS = 1e-6  # a number's smallest step, where its bounds are not nearly as near to each other
 
 ENFORCED = frozenset({
     "$ref", "$defs", "definitions", "anyOf", "oneOf", "allOf", "const", "enum", "type",
@@ -153,7 +155,15 @@ def _bound(node: dict[str, Any]) -> None:
             node.setdefault("items", False)
         node.setdefault("maxItems", max(MAX_ITEMS, node.get("minItems", 0), fixed))
     if ("integer" in kinds or "number" in kinds) and not given and "multipleOf" not in node:
-        if "minimum" not in node and "exclusiveMinimum" not in node:
-            node["minimum"] = min(-MAX_NUMBER, node.get("maximum", 0), node.get("exclusiveMaximum", 0))
-        if "maximum" not in node and "exclusiveMaximum" not in node:
-            node["maximum"] = max(MAX_NUMBER, node.get("minimum", 0), node.get("exclusiveMinimum", 0))
+        _bound_number(node, whole="number" not in kinds)
+
+
+def _bound_number(node: dict[str, Any], whole: bool) -> None:
+    least = max(node.get("minimum", -math.inf), node.get("exclusiveMinimum", -math.inf))
+    most = min(node.get("maximum", math.inf), node.get("exclusiveMaximum", math.inf))
+    if least == -math.inf:
+        least = node["minimum"] = min(-MAX_NUMBER, most)
+    if most == math.inf:
+        most = node["maximum"] = max(MAX_NUMBER, least)
+    if not whole and most - least > 1000 * DECIMALS:
+        node["multipleOf"] = DECIMALS

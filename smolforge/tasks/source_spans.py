@@ -17,6 +17,7 @@ from typing import Any
 UNSPACED = r"\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u2e80-\ud7ff"
 _WORD = re.compile(rf"[^\W_{UNSPACED}]")
 _NUMBER = re.compile(r"(?:(?<!\w)[-−+])?\d+(?:(?:[.,'’٬٫]|(?<=\d)[\u0020\u00a0\u202f\u2009](?=\d{3}(?!\d)))\d+)*")
+_LEADING_ZERO = re.compile(r"[-−+]?0\d")
 _GROUPS = re.compile(r"[\s'’٬\u00a0\u202f\u2009]")
 
 
@@ -102,7 +103,12 @@ class _Finder:
 
 
 def readings(digits: str) -> frozenset[float]:
-    """Return what a written number may mean: 1,200 is twelve hundred to some and one and a fifth to others."""
+    """Return what a written number may mean: 1,200 is twelve hundred to some and one and a fifth to others.
+
+    What begins with a zero, such as a month or a part of a telephone number, is not taken for a quantity.
+    """
+    if _LEADING_ZERO.match(digits):
+        return frozenset()
     plain = _GROUPS.sub("", digits.replace("−", "-").replace("٫", "."))
     marks = [mark for mark in plain if mark in ".,"]
     written = {plain.replace(".", "").replace(",", "")} if _grouped(plain) else set()
