@@ -23,6 +23,8 @@ GROUPS = {
     },
     "Tasks": {
         "classify": "say which label fits a text, and how likely each is",
+        "extract": "find the data in a text: JSON that fits a schema, and where each value stands",
+        "call": "pick functions and their arguments for what is asked, and run them if you like",
     },
     "Models on this machine": {
         "pull": "fetch a model from the Hugging Face hub, checked and resumable",

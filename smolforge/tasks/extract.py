@@ -57,8 +57,9 @@ class Extraction:
         return [{**asdict(field), "inferred": field.inferred} for field in self.fields]
 
     def json(self) -> dict[str, Any]:
-        """Return value, sources and cost as one JSON value."""
-        return {"value": self.value, "sources": self.sources(), "sections": self.sections, **self.cost.json()}
+        """Return all of it as one JSON value."""
+        facts = {"value": self.value, "sources": self.sources(), "sections": self.sections}
+        return {**facts, "reasoning": list(self.reasoning), **self.cost.json()}
 
 
 def extract(engine: Engine, text: str, schema: Schema, **options: Unpack[Options]) -> Extraction:
