@@ -11,12 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smolforge.engine.asking import CHAT, GREEDY, Options
+from smolforge.engine.asking import CHAT, GREEDY
 from smolforge.engine.engine import Engine
-from smolforge.generator import Sampling
+from smolforge.generator import Request, Sampling
 from smolforge.serve.fields.chat import ChatFields, ChatMessage, Effort, MadeCall, ResponseFormat, TextPart
 from smolforge.serve.fields.sampling import SamplingFields
 from smolforge.serve.problems import Problem
+from smolforge.serve.tool_asking import ToolUse
+from smolforge.tasks.schema_checks import canonical
 
 EFFORTS: dict[Effort, int | None] = {"minimal": 64, "low": 256, "medium": 1024, "high": None, "xhigh": None}
 _SAMPLING = (
@@ -49,26 +51,31 @@ def _token(text: str, vocab_size: int) -> int:
     raise Problem(400, message, param="logit_bias", code="invalid_value")
 
 
-def chat_options(engine: Engine, fields: ChatFields) -> list[Options]:
-    """Return the options for each of ``n`` answers."""
+def chat_requests(engine: Engine, fields: ChatFields, use: ToolUse) -> list[Request]:
+    """Return the engine's requests for ``n`` answers; ConfigError and DataError where the engine refuses."""
     if fields.max_tokens is not None and fields.max_completion_tokens not in (None, fields.max_tokens):
-        raise _contradiction("max_tokens", "max_completion_tokens")
+        raise contradiction("max_tokens", "max_completion_tokens")
     if fields.top_logprobs is not None and not fields.logprobs:
         raise Problem(400, "top_logprobs needs logprobs: true", param="top_logprobs", code="invalid_value")
-    if fields.stream_options is not None and not fields.stream:
-        raise Problem(400, "stream_options needs stream: true", param="stream_options", code="invalid_value")
     form, reasoning = form_of(fields.response_format), reasoning_of(fields)
+    if form is not None and use.calls:
+        raise contradiction("response_format", "tools")
+    messages, shown = use.messages(engine, messages_of(fields.messages))
+    default = GREEDY if form is not None or use.calls else CHAT
     return [
-        Options(
+        engine.asking.chat(
+            messages,
             max_tokens=fields.max_tokens if fields.max_completion_tokens is None else fields.max_completion_tokens,
             sampling=sampling,
             schema=form,
+            constraint=use.constraint(engine),
+            tools=shown,
             think=reasoning.think,
             thinking_budget=reasoning.budget,
             stop=fields.stops,
             logprobs=(fields.top_logprobs or 0) if fields.logprobs else None,
         )
-        for sampling in samplings(fields, CHAT if form is None else GREEDY, engine.vocab_size)
+        for sampling in samplings(fields, default, engine.vocab_size)
     ]
 
 
@@ -78,12 +85,12 @@ def form_of(wanted: ResponseFormat | None) -> dict[str, Any] | None:
         return None
     inner = wanted.json_schema.schema_ if wanted.json_schema is not None else None
     if inner is not None and wanted.schema_ is not None:
-        raise _contradiction("response_format.schema", "response_format.json_schema.schema")
+        raise contradiction("response_format.schema", "response_format.json_schema.schema")
     schema = inner if inner is not None else wanted.schema_
     if schema is None and wanted.type == "json_schema":
         message = "response_format of type json_schema needs json_schema.schema"
         raise Problem(400, message, param="response_format", code="invalid_value")
-    return {"type": "object"} if schema is None else schema
+    return {"type": "object"} if schema is None else canonical(schema)
 
 
 def reasoning_of(fields: ChatFields) -> Reasoning:
@@ -94,10 +101,10 @@ def reasoning_of(fields: ChatFields) -> Reasoning:
     budget = fields.thinking_token_budget
     if fields.reasoning_budget is not None:
         if budget is not None:
-            raise _contradiction("reasoning_budget", "thinking_token_budget")
+            raise contradiction("reasoning_budget", "thinking_token_budget")
         budget = fields.reasoning_budget
     if effort is not None and switch is not None and switch == (effort == "none"):
-        raise _contradiction("reasoning_effort", "chat_template_kwargs.enable_thinking")
+        raise contradiction("reasoning_effort", "chat_template_kwargs.enable_thinking")
     wanted = switch if switch is not None else (effort != "none" if effort is not None else bool(budget))
     if not wanted or budget == 0:
         return Reasoning()
@@ -138,5 +145,6 @@ def _call(call: MadeCall) -> dict[str, Any]:
     return {"type": "function", "function": function, **({} if call.id is None else {"id": call.id})}
 
 
-def _contradiction(one: str, other: str) -> Problem:
+def contradiction(one: str, other: str) -> Problem:
+    """Return the refusal of two fields that cannot both hold."""
     return Problem(400, f"{one} and {other} contradict each other; give one of them", param=one, code="invalid_value")

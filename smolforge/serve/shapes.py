@@ -59,11 +59,14 @@ def _pace(name: str, tokens: int, seconds: float) -> dict[str, Any]:
     }
 
 
-def finish_reason(finish: Finish, calls: bool = False) -> str:
-    """Return OpenAI's word: an answer that was cut off, by its length or by the clock, is "length"."""
-    if finish != "stop":
-        return "length"
-    return "tool_calls" if calls else "stop"
+def ending(finish: Finish, calls: bool = False) -> dict[str, Any]:
+    """Return why an answer ended in OpenAI's words: what was cut off, by its length or by the clock, is "length".
+
+    ``timed_out`` tells the clock apart.
+    """
+    if finish in ("timeout", "cancelled"):
+        return {"finish_reason": "length", "timed_out": True}
+    return {"finish_reason": "tool_calls" if calls and finish == "stop" else finish}
 
 
 def chat_logprobs(table: TokenTable, tokens: Iterable[TokenLogprob]) -> list[dict[str, Any]]:

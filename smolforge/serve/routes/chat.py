@@ -8,13 +8,15 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from smolforge.engine.engine import Engine
-from smolforge.serve.asking import chat_options, messages_of
+from smolforge.serve.answers import Asked
+from smolforge.serve.asking import chat_requests
 from smolforge.serve.body import checked
 from smolforge.serve.chat_answer import ChatAnswer
 from smolforge.serve.fields.chat import ChatFields
 from smolforge.serve.problems import Problem
 from smolforge.serve.replies import EVENTS, Streamed, Whole, event
 from smolforge.serve.serving import Serving, serving_of
+from smolforge.serve.tool_asking import tool_use
 
 router = APIRouter()
 
@@ -39,9 +41,9 @@ async def chat(request: Request) -> Response:
 
 async def _begin(serving: Serving, engine: Engine, fields: ChatFields) -> ChatAnswer:
     def begin() -> ChatAnswer:
-        messages = messages_of(fields.messages)
-        streams = [engine.stream(messages, **options) for options in chat_options(engine, fields)]
-        return ChatAnswer(engine, serving.model, streams, bool(fields.logprobs))
+        use = tool_use(fields.tools, fields.tool_choice, fields.parallel_tool_calls)
+        asked = Asked(serving, engine, chat_requests(engine, fields, use))
+        return ChatAnswer(engine, serving.model, asked, use.calls)
 
     return await serving.off_loop(begin)
 
