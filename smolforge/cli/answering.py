@@ -81,7 +81,7 @@ class InCalls:
 
     def __call__(self, messages: Messages, mode: Mode, settings: Settings) -> Iterator[Event]:
         """Yield the call as JSON text, or what was said instead of one. Calls are chosen greedily."""
-        from smolforge.tasks.call import CallModel, call
+        from smolforge.tasks.fixed_call import CallModel, call
 
         most = int(settings["max_tokens"])
         made = call(

@@ -5,7 +5,7 @@ Input: an opened model, a chat or a text, options. Output: a ``Request``. Option
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 from smolforge.engine.constraint_forms import Whitespace
@@ -27,7 +27,7 @@ class Options(TypedDict, total=False):
 
     ``max_tokens`` (1024, and what the context leaves). ``sampling``: 0.6 / 0.95 for chat, greedy for text and under a
     form. A form: ``schema`` (JSON schema; ``whitespace`` "compact", "spaced" or "flexible"), ``regex``, ``choices``
-    (strings), ``lark`` (grammar), or a ``constraint``.
+    (strings), ``lark`` (grammar), or a ``constraint`` (or what makes a fresh one for each answer of a batch).
     ``think`` (False): reason first, at most ``thinking_budget`` tokens. ``tools``: functions the template shows.
     ``stop``: strings and token ids. ``logprobs``: how many likeliest tokens to report. ``timeout``: seconds.
     """
@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
     regex: str | None
     choices: Sequence[str] | None
     lark: str | None
-    constraint: Constraint | None
+    constraint: Constraint | Callable[[], Constraint] | None
     think: bool
     thinking_budget: int | None
     tools: Sequence[Mapping[str, Any]] | None
@@ -135,7 +135,7 @@ class Asking:
         if len(names) > 1:
             raise ConfigError(f"{' and '.join(names)} are two forms for one answer; give one of them")
         if not forms:
-            return given
+            return given() if callable(given) else given
         kind, form = forms[0]
         return build(self._table, self._model.stop, kind, form, whitespace=options.get("whitespace", "compact"))
 

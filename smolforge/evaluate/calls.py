@@ -16,7 +16,7 @@ from smolforge.evaluate.config import CallsConfig
 from smolforge.evaluate.items import Item, by_language
 from smolforge.evaluate.scoring import ERROR_CLASSES, ToolIndex, call_error, json_parses, mode_obeyed
 from smolforge.evaluate.statistics import wilson
-from smolforge.tasks.call import CallAnswer, CallModel, call, follows, last_command
+from smolforge.tasks.fixed_call import CallAnswer, CallModel, call, follows, last_command
 
 Report = Callable[[int], None]
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from smolforge.engine.constraint_forms import MAX_SCHEMA_BYTES, checked_schema
 from smolforge.errors import ConfigError, nearest
+from smolforge.tasks.schema_checks import canonical, walk
 from smolforge.tasks.tools import Tool, tools_of
 from smolforge.tokens.messages import ToolCall, parse_answer
 from smolforge.tokens.special import END_TOOL_CALL, TOOL_CALL
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 AUTO, NONE, REQUIRED = "auto", "none", "required"
 MAX_CALLS = 32  # in one answer
+MAX_STRING = 16_000  # characters of an argument whose schema sets no bound: a file to write must fit
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-_JOINED = {"allOf", "patternProperties", "unevaluatedProperties"}  # closing a part of such a schema may empty it
-_BESIDE = {"anyOf", "oneOf", "$ref", "if", "dependentSchemas"}  # what stands beside "properties" may name more
+_BOUNDED = {"maxLength", "pattern", "format", "enum", "const"}
 
 Tools = Iterable[Tool | Callable[..., Any] | Mapping[str, Any]]
 
@@ -101,37 +102,17 @@ def parse_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
 
 
 def _arguments(tool: Tool) -> str:
+    """Return the grammar of a tool's arguments; strings without a bound of their own get one far off."""
     try:
-        checked_schema(tool.parameters, "spaced")
+        text, _ = checked_schema({**tool.parameters, "type": "object"}, "spaced")
+        schema = json.loads(text)
+        for _, node in walk(schema):
+            if isinstance(node, dict) and node.get("type") == "string" and not _BOUNDED & node.keys():
+                node["maxLength"] = max(MAX_STRING, node.get("minLength", 0))
+        enforced = {**canonical(schema), "x-guidance": _SPACING}
     except ConfigError as error:
         raise ConfigError(f"tool '{tool.name}': {error}") from None
-    closed = tool.parameters if _JOINED & _keys(tool.parameters) else _closed(tool.parameters)
-    return f"%json {json.dumps({**closed, 'type': 'object', 'x-guidance': _SPACING}, ensure_ascii=False)}"
-
-
-def _keys(schema: Any) -> set[str]:
-    """Return every key of a JSON document (its depth has been checked)."""
-    if isinstance(schema, list | tuple):
-        return {key for one in schema for key in _keys(one)}
-    return {*schema, *(key for one in schema.values() for key in _keys(one))} if isinstance(schema, Mapping) else set()
-
-
-def _closed(schema: Any) -> Any:
-    """Where an object lists its properties and does not say whether there may be others, there may not.
-
-    A schema's own word is "may"; a small model would invent some.
-    """
-    if isinstance(schema, list | tuple):
-        return [_closed(one) for one in schema]
-    if not isinstance(schema, Mapping) or ("properties" in schema and _BESIDE & set(schema)):
-        return schema
-    made = {
-        key: {name: _closed(one) for name, one in value.items()}
-        if key in ("properties", "$defs", "definitions") and isinstance(value, Mapping)
-        else _closed(value) if key in ("items", "prefixItems", "anyOf", "oneOf") else value
-        for key, value in schema.items()
-    }  # fmt: skip
-    return {"additionalProperties": False, **made} if "properties" in made else made
+    return f"%json {json.dumps(enforced, ensure_ascii=False)}"
 
 
 def _quoted(text: str) -> str:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
@@ -112,6 +115,32 @@ def read_tools(path: Path) -> tuple[Tool, ...]:
         raise ConfigError(f"{path}: expected a list of tool definitions, at least one")
     try:
         return tools_of(value)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def load_tools(path: Path) -> tuple[Tool, ...]:
+    """Run a Python file and return its tools: what ``tool`` decorates there, else every public function it defines.
+
+    ConfigError where the file cannot be run or defines none.
+    """
+    name = f"smolforge_tools_{path.stem}"
+    spec = spec_from_file_location(name, path, loader=SourceFileLoader(name, str(path)))
+    if spec is None or spec.loader is None or not path.is_file():
+        raise ConfigError(f"{path}: no such Python file")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # type hints are looked up there
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ConfigError(f"{path}: cannot be run ({type(error).__name__}: {error})") from error
+    public = [value for key, value in vars(module).items() if not key.startswith("_")]
+    decorated = [value for value in public if isinstance(value, Tool)]
+    defined = [value for value in public if inspect.isfunction(value) and value.__module__ == name]
+    if not decorated and not defined:
+        raise ConfigError(f"{path}: it defines no public function")
+    try:
+        return tools_of(decorated or defined)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
 

@@ -1,5 +1,6 @@
-"""Turn a command into a function call: free greedy decoding, or decoding that can only produce a legal call.
+"""Turn a command into a call of a model's one fixed tool list: free greedy decoding, or only what is a legal call.
 
+For models that were trained on a list of tools, and carry it as ``tools.json``; ``agent`` calls any tools.
 Input: a ``ChatModel``, the tool list, and commands in any of its languages. Output: ``CallAnswer``. In constrained
 decoding free slots can only be copied from the command (``call_constraint``).
 """
