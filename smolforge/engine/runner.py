@@ -44,7 +44,7 @@ class Runner:
         self.store = PrefixStore(self.pool, max(1, min(memory.pages // 2, limits.prefix_bytes // memory.page_bytes)))
         self.context = min(context, memory.pages * memory.page_tokens - DRAFT_ROOM)
         self.running: list[Sequence] = []
-        self.steps = 0
+        self.steps = self._turns = 0  # a turn in which nothing had to be computed is no step
         self._model = model
         self._paused: dict[int, Sequence] = {}  # without pages, by job number
         self._pace = Pace()
@@ -88,11 +88,12 @@ class Runner:
 
     def step(self) -> list[Job[Any]]:
         """Plan, run and hand out one step; return the jobs that lost their pages. Only jobs that fail end."""
-        hidden = self.running[self.steps % len(self.running)].work.hidden
-        self.steps += 1
+        hidden = self.running[self._turns % len(self.running)].work.hidden
+        self._turns += 1
         planned = self._plan([s for s in self.running if s.work.hidden == hidden])
         shares, paused = self._with_pages(planned)
         if shares:
+            self.steps += 1
             try:
                 rows = self._run(shares, hidden)
             except Exception as error:

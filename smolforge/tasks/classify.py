@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +77,9 @@ class Classifier:
         self.calibration, self._abstain = calibration, abstain
         if calibration is not None:
             calibration.require(self)
+        self._form = self._make_questions() if multi else self._make_tree()
+        self._system = self._about_labels()
+        self._shared = self._start_of_prompts()
 
     @property
     def digest(self) -> str:
@@ -104,9 +106,9 @@ class Classifier:
             yield scores, _cost(job)
 
     def _work(self, text: str, least: float) -> Branching[Scores]:
-        if self.multi:
-            return Judgement(self._prompt(text), self._questions)
-        return Choice(self._prompt(text), self._tree, least)
+        if isinstance(self._form, Questions):
+            return Judgement(self._prompt(text), self._form)
+        return Choice(self._prompt(text), self._form, least)
 
     def _result(self, scores: Scores, cost: Cost) -> Classification:
         if self.multi:
@@ -123,25 +125,24 @@ class Classifier:
         chat = [{"role": "system", "content": self._system}, {"role": "user", "content": text}]
         return self.engine.codec.prompt(chat, "no_think")
 
-    @cached_property
-    def _system(self) -> str:
-        about = (
-            f"- {label}: {self.descriptions[label]}" if label in self.descriptions else f"- {label}"
-            for label in self.labels
-        )
-        return "\n".join([self.instruction, "", "Labels:", *about])
+    def _about_labels(self) -> str:
+        known = self.descriptions
+        lines = (f"- {label}: {known[label]}" if label in known else f"- {label}" for label in self.labels)
+        return "\n".join([self.instruction, "", "Labels:", *lines])
 
-    @cached_property
-    def _shared(self) -> list[int]:
-        return _common(*map(self._prompt, _PROBES))
+    def _start_of_prompts(self) -> list[int]:
+        """Return what the prompts of all texts begin with; ConfigError where it leaves no room for a text."""
+        shared = _common(*map(self._prompt, _PROBES))
+        if len(shared) >= self.engine.context:
+            raise ConfigError(
+                f"labels: with the instruction they take {len(shared)} tokens, the context has {self.engine.context}"
+            )
+        return shared
 
-    @cached_property
-    def _tree(self) -> LabelTree:
-        tokens = self.engine.codec.encode_text(self.labels)
-        return LabelTree(tokens, sorted(self.engine.model.stop))
+    def _make_tree(self) -> LabelTree:
+        return LabelTree(self.engine.codec.encode_text(self.labels), sorted(self.engine.model.stop))
 
-    @cached_property
-    def _questions(self) -> Questions:
+    def _make_questions(self) -> Questions:
         """Each label with a colon; what follows is the first token in which the two answers differ."""
         answers = [self.engine.codec.encode_text([f"{label}: {word}" for label in self.labels]) for word in (YES, NO)]
         questions = [_common(a, b) for a, b in zip(*answers, strict=True)]
