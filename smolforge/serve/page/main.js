@@ -59,8 +59,7 @@ function retryAsked(message) {
 function startRouting(chat, showChat) {
   const follow = () => {
     const id = /^#\/chat\/(\w+)$/.exec(location.hash)?.[1];
-    if (!id || id === chat.conversation.id) return;
-    const stored = chat.library.get(id);
+    const stored = id && id !== chat.conversation.id && chat.library.get(id);
     if (!stored) return;
     showChat();
     chat.open(stored);
@@ -90,7 +89,7 @@ function startParts(chat) {
   const panelDrawer = new Drawer(byId("panel", HTMLElement), NARROW_PANEL);
   if (sidebarDrawer.narrow.matches) sidebarDrawer.close();
 
-  const views = startTabs(byId("view-tabs", HTMLElement));
+  const views = startTabs(byId("view-tabs", HTMLElement), (tab) => tab.id === "tab-tasks" && panelDrawer.close());
   const tasks = startTabs(byId("task-tabs", HTMLElement));
   const panels = startTabs(byId("panel-tabs", HTMLElement));
   const tab = (/** @type {string} */ name) => byId(`tab-${name}`, HTMLElement);
@@ -103,6 +102,7 @@ function startParts(chat) {
   const toolsPanel = new ToolsPanel(chat);
   new SettingsPanel(chat);
   const openPanel = (/** @type {"settings" | "tools"} */ name) => {
+    showChat();
     const shown = panelDrawer.isOpen && tab(name).getAttribute("aria-selected") === "true";
     if (shown) return panelDrawer.close();
     panels.choose(tab(name));

@@ -12,14 +12,15 @@ export class Composer {
   #submit = el("button", { type: "submit", class: "send-button" });
   #think = el("button", { type: "button", class: "switch", role: "switch", "aria-describedby": "think-why" }, el("span", { class: "switch-dot", "aria-hidden": "true" }), "Think");
   #why = el("span", { id: "think-why", class: "quiet" });
-  #budget = el("input", { type: "number", class: "small-input", min: BUDGET.min, max: BUDGET.max, step: BUDGET.step, placeholder: "no limit", "aria-label": "Think budget in tokens" });
+  #budget = el("input", { type: "number", class: "small-input", min: BUDGET.min, max: BUDGET.max, step: BUDGET.step, placeholder: "no limit", "aria-label": "Most tokens to think" });
+  #limit = el("span", { class: "budget" }, "at most", this.#budget);
   #context = el("span", { class: "context quiet" });
 
   /** @param {import("./chat.js").Chat} chat */
   constructor(chat) {
     this.chat = chat;
     const form = byId("composer", HTMLFormElement);
-    fill(form, this.#area, el("div", { class: "composer-row" }, this.#think, this.#budget, this.#why, this.#context, this.#submit));
+    fill(form, this.#area, el("div", { class: "composer-row" }, this.#think, this.#limit, this.#why, this.#context, this.#submit));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#sendOrStop();
@@ -66,7 +67,7 @@ export class Composer {
     this.#think.setAttribute("aria-checked", String(on));
     this.#think.setAttribute("aria-disabled", String(!model.thinks));
     this.#why.textContent = model.thinks ? "" : "This model has no think mode.";
-    this.#budget.hidden = !on;
+    this.#limit.hidden = !on;
     this.#budget.value = String(conversation.settings.numbers[BUDGET.name] ?? "");
   }
 

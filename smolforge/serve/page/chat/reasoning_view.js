@@ -38,7 +38,7 @@ export class ReasoningView {
   #finished({ cost, reasoningSeconds }) {
     const parts = ["Reasoned"];
     if (cost?.reasoning) parts.push(`${whole(cost.reasoning)} tokens`);
-    if (reasoningSeconds) parts.push(inSeconds(reasoningSeconds));
+    if (reasoningSeconds >= 0.05) parts.push(inSeconds(reasoningSeconds));
     return parts.join(" · ");
   }
 }

@@ -22,9 +22,9 @@ export class Drawer {
     this.onToggle = onToggle;
     Drawer.#all.push(this);
     this.narrow.addEventListener("change", () => Drawer.#settle());
-    element.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape" || !this.liesOver) return;
-      event.stopPropagation();
+    document.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || event.defaultPrevented || !this.liesOver) return;
+      event.preventDefault(); // this Escape stops no answer
       this.close();
     });
     byId("backdrop", HTMLElement).addEventListener("click", () => this.liesOver && this.close());
