@@ -30,7 +30,8 @@ const NARROW_PANEL = "(max-width: 1180px)";
 function drawIcons() {
   for (const element of document.querySelectorAll("[data-icon]")) {
     element.prepend(icon(/** @type {import("./parts/icons.js").IconName} */ (element.getAttribute("data-icon"))));
-    if (element.classList.contains("icon-button")) element.setAttribute("title", element.getAttribute("aria-label") ?? "");
+    if (element.classList.contains("icon-button"))
+      element.setAttribute("title", element.getAttribute("aria-label") ?? "");
   }
 }
 
@@ -67,7 +68,9 @@ function startRouting(chat, showChat) {
   const remember = () => {
     if (chat.turns.length) history.replaceState(null, "", `#/chat/${chat.conversation.id}`);
   };
-  chat.addEventListener("open", () => history.pushState(null, "", chat.turns.length ? `#/chat/${chat.conversation.id}` : "#/chat"));
+  chat.addEventListener("open", () =>
+    history.pushState(null, "", chat.turns.length ? `#/chat/${chat.conversation.id}` : "#/chat"),
+  );
   chat.addEventListener("change", remember);
   addEventListener("popstate", follow);
   follow();
@@ -160,7 +163,8 @@ function startParts(chat) {
   const help = () => showShortcuts(shortcuts.map(({ keys, meaning }) => [keys, meaning]));
   startKeys(shortcuts);
 
-  const on = (/** @type {string} */ id, /** @type {() => void} */ act) => byId(id, HTMLElement).addEventListener("click", act);
+  const on = (/** @type {string} */ id, /** @type {() => void} */ act) =>
+    byId(id, HTMLElement).addEventListener("click", act);
   on("help", help);
   on("new-conversation", startNew);
   on("toggle-sidebar", () => sidebarDrawer.toggle());

@@ -15,8 +15,17 @@ export function callCard(chat, call, onAnswer) {
   return el(
     "section",
     { class: "call", "aria-label": `Call of ${call.name}` },
-    el("p", { class: "call-name" }, el("code", {}, call.name), result ? el("span", { class: "badge" }, "answered") : null),
-    el("pre", { class: "call-arguments", tabindex: 0, "aria-label": "Arguments", role: "region" }, pretty(call.arguments)),
+    el(
+      "p",
+      { class: "call-name" },
+      el("code", {}, call.name),
+      result ? el("span", { class: "badge" }, "answered") : null,
+    ),
+    el(
+      "pre",
+      { class: "call-arguments", tabindex: 0, "aria-label": "Arguments", role: "region" },
+      pretty(call.arguments),
+    ),
     !result && !chat.isBusy && button("Give its result", () => onAnswer(call)),
   );
 }

@@ -1,7 +1,7 @@
 /**
  * Conversations with the model: what a person does in, requests to the server and changed turns out. No DOM.
- * Events: "change" (which turns are shown), "turn" (`detail`: a turn whose answer grew or ended), "open" (another
- * conversation is shown).
+ * Events: "change" (which turns are shown), "turn" (`detail`: a turn whose answer grew or ended), "choose" (`detail`:
+ * the turn of another branch), "open" (another conversation is shown).
  */
 
 import { Problem, isAbort } from "../core/problem.js";
@@ -95,6 +95,7 @@ export class Chat extends EventTarget {
     if (!next) return;
     tree.chosen[turn.parent] = next.id;
     this.#emit("change");
+    this.#emit("choose", next);
     void this.library.save(this.conversation, { touch: false });
   }
 

@@ -8,11 +8,30 @@ import { BUDGET } from "./sampling.js";
 const TALLEST = 0.4; // of the window
 
 export class Composer {
-  #area = el("textarea", { id: "message", rows: 1, placeholder: "Write a message", "aria-label": "Message", autocomplete: "off" });
+  #area = el("textarea", {
+    id: "message",
+    rows: 1,
+    placeholder: "Write a message",
+    "aria-label": "Message",
+    autocomplete: "off",
+  });
   #submit = el("button", { type: "submit", class: "send-button" });
-  #think = el("button", { type: "button", class: "switch", role: "switch", "aria-describedby": "think-why" }, el("span", { class: "switch-dot", "aria-hidden": "true" }), "Think");
+  #think = el(
+    "button",
+    { type: "button", class: "switch", role: "switch", "aria-describedby": "think-why" },
+    el("span", { class: "switch-dot", "aria-hidden": "true" }),
+    "Think",
+  );
   #why = el("span", { id: "think-why", class: "quiet" });
-  #budget = el("input", { type: "number", class: "small-input", min: BUDGET.min, max: BUDGET.max, step: BUDGET.step, placeholder: "no limit", "aria-label": "Most tokens to think" });
+  #budget = el("input", {
+    type: "number",
+    class: "small-input",
+    min: BUDGET.min,
+    max: BUDGET.max,
+    step: BUDGET.step,
+    placeholder: "no limit",
+    "aria-label": "Most tokens to think",
+  });
   #limit = el("span", { class: "budget" }, "at most", this.#budget);
   #context = el("span", { class: "context quiet" });
 
@@ -20,7 +39,11 @@ export class Composer {
   constructor(chat) {
     this.chat = chat;
     const form = byId("composer", HTMLFormElement);
-    fill(form, this.#area, el("div", { class: "composer-row" }, this.#think, this.#limit, this.#why, this.#context, this.#submit));
+    fill(
+      form,
+      this.#area,
+      el("div", { class: "composer-row" }, this.#think, this.#limit, this.#why, this.#context, this.#submit),
+    );
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#sendOrStop();
@@ -76,7 +99,9 @@ export class Composer {
     const cost = turns.findLast((turn) => turn.answer?.cost)?.answer?.cost;
     const used = cost ? cost.prompt + cost.completion : 0;
     this.#context.textContent = model.context ? `${whole(used)} / ${whole(model.context)}` : "";
-    this.#context.title = model.context ? `${percent(used / model.context)} of the model's context is used, in tokens` : "";
+    this.#context.title = model.context
+      ? `${percent(used / model.context)} of the model's context is used, in tokens`
+      : "";
   }
 
   #sendOrStop() {

@@ -8,7 +8,11 @@ import { button } from "../parts/buttons.js";
  * @param {{save: (text: string) => void, cancel: () => void}} then
  */
 export function editForm(text, { save, cancel }) {
-  const area = el("textarea", { class: "input", "aria-label": "Your message", rows: Math.min(12, text.split("\n").length + 1) });
+  const area = el("textarea", {
+    class: "input",
+    "aria-label": "Your message",
+    rows: Math.min(12, text.split("\n").length + 1),
+  });
   area.value = text;
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
@@ -20,7 +24,12 @@ export function editForm(text, { save, cancel }) {
     "form",
     { class: "edit-form", on: { submit } },
     area,
-    el("div", { class: "row end" }, button("Cancel", cancel), el("button", { type: "submit", class: "button primary" }, "Send as a new branch")),
+    el(
+      "div",
+      { class: "row end" },
+      button("Cancel", cancel),
+      el("button", { type: "submit", class: "button primary" }, "Send as a new branch"),
+    ),
   );
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);

@@ -5,7 +5,11 @@ export const EXAMPLE_TOOLS = JSON.stringify(
     {
       name: "get_weather",
       description: "The weather in a city, now",
-      parameters: { type: "object", properties: { city: { type: "string" }, unit: { enum: ["celsius", "fahrenheit"] } }, required: ["city"] },
+      parameters: {
+        type: "object",
+        properties: { city: { type: "string" }, unit: { enum: ["celsius", "fahrenheit"] } },
+        required: ["city"],
+      },
     },
   ],
   null,

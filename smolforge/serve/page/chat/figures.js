@@ -18,11 +18,13 @@ export function costFigures(cost, context) {
   const used = cost.prompt + cost.completion;
   /** @type {[string, string][]} */
   const figures = [[`${whole(cost.completion)} tokens`, `The answer has ${whole(cost.completion)} tokens.`]];
-  if (cost.tokensPerSecond) figures.push([`${whole(cost.tokensPerSecond)} tok/s`, "Tokens per second while generating."]);
+  if (cost.tokensPerSecond)
+    figures.push([`${whole(cost.tokensPerSecond)} tok/s`, "Tokens per second while generating."]);
   figures.push([
     `${whole(cost.cached)} of ${whole(cost.prompt)} cached`,
     `Of ${whole(cost.prompt)} prompt tokens, ${whole(cost.cached)} were known from before and not computed again.`,
   ]);
-  if (context) figures.push([`context ${percent(used / context)}`, `${whole(used)} of ${whole(context)} positions are used.`]);
+  if (context)
+    figures.push([`context ${percent(used / context)}`, `${whole(used)} of ${whole(context)} positions are used.`]);
   return figures;
 }

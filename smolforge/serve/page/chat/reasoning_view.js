@@ -29,7 +29,10 @@ export class ReasoningView {
     if (reasons) this.#since ||= performance.now();
     this.element.hidden = false;
     if (!this.#touched) this.element.open = reasons;
-    fill(this.#summary, reasons ? `Reasoning for ${inSeconds((performance.now() - this.#since) / 1000)}` : this.#finished(answer));
+    fill(
+      this.#summary,
+      reasons ? `Reasoning for ${inSeconds((performance.now() - this.#since) / 1000)}` : this.#finished(answer),
+    );
     this.element.classList.toggle("is-live", reasons);
     if (this.element.open || !reasons) showMarkdown(this.#text, answer.reasoning);
   }

@@ -11,11 +11,12 @@
  * @property {boolean} think
  * @property {Record<string, number>} numbers by field name of the API; absent: the server's default
  * @property {string} tools definitions as JSON text, "" for none
+ * @property {"auto" | "required" | "none"} toolChoice whether the model may, must or must not call
  */
 
 /** @returns {Settings} */
 export function newSettings() {
-  return { system: "", think: false, numbers: {}, tools: "" };
+  return { system: "", think: false, numbers: {}, tools: "", toolChoice: "auto" };
 }
 
 /** @param {Turn} turn */
@@ -37,7 +38,8 @@ function message(turn) {
  * @param {import("../core/model.js").Model} model
  */
 export function chatRequest(turns, settings, model) {
-  const messages = turns.filter((turn) => turn.role !== "assistant" || turn.content || turn.answer?.calls.length).map(message);
+  const says = (/** @type {Turn} */ turn) => turn.role !== "assistant" || turn.content || turn.answer?.calls.length;
+  const messages = turns.filter(says).map(message);
   const system = settings.system.trim() && [{ role: "system", content: settings.system }];
   const { reasoning_budget: budget, ...numbers } = settings.numbers;
   const think = model.thinks && settings.think;
@@ -50,7 +52,7 @@ export function chatRequest(turns, settings, model) {
     ...numbers,
     ...(model.thinks && { chat_template_kwargs: { enable_thinking: think } }),
     ...(think && budget !== undefined && { reasoning_budget: budget }),
-    ...(tools.length && { tools }),
+    ...(tools.length && { tools, tool_choice: settings.toolChoice }),
   };
 }
 

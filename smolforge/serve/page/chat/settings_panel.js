@@ -33,9 +33,20 @@ export class SettingsPanel {
       settings.system = area.value;
       void this.chat.saveSettings();
     };
-    const area = el("textarea", { id: "system-prompt", class: "input", rows: 5, placeholder: "How should the model answer?", on: { input: save } });
+    const area = el("textarea", {
+      id: "system-prompt",
+      class: "input",
+      rows: 5,
+      placeholder: "How should the model answer?",
+      on: { input: save },
+    });
     area.value = settings.system;
-    return el("label", { class: "field", for: "system-prompt" }, el("span", { class: "field-label" }, "System prompt"), area);
+    return el(
+      "label",
+      { class: "field", for: "system-prompt" },
+      el("span", { class: "field-label" }, "System prompt"),
+      area,
+    );
   }
 
   /** @param {Field} field */
@@ -48,7 +59,17 @@ export class SettingsPanel {
       else if (input.checkValidity()) numbers[name] = input.valueAsNumber;
       void this.chat.saveSettings();
     };
-    const input = el("input", { id, type: "number", class: "small-input", min, max, step, placeholder: "default", "aria-describedby": `${id}-hint`, on: { input: save } });
+    const input = el("input", {
+      id,
+      type: "number",
+      class: "small-input",
+      min,
+      max,
+      step,
+      placeholder: "default",
+      "aria-describedby": `${id}-hint`,
+      on: { input: save },
+    });
     input.value = String(numbers[name] ?? "");
     return el(
       "div",

@@ -53,7 +53,12 @@ export class Sidebar {
     const { title } = conversation;
     const open = el(
       "button",
-      { type: "button", class: "conversation", "aria-current": current && "true", on: { click: () => this.onOpen(conversation) } },
+      {
+        type: "button",
+        class: "conversation",
+        "aria-current": current && "true",
+        on: { click: () => this.onOpen(conversation) },
+      },
       el("span", { class: "conversation-title" }, title),
       passage && el("span", { class: "passage" }, passage),
     );
@@ -99,7 +104,11 @@ export class Sidebar {
 
   /** @param {Conversation} conversation */
   async #remove(conversation) {
-    const sure = await confirmDanger("Delete this conversation?", `“${conversation.title}” is removed from this browser. This cannot be undone.`, "Delete");
+    const sure = await confirmDanger(
+      "Delete this conversation?",
+      `“${conversation.title}” is removed from this browser. This cannot be undone.`,
+      "Delete",
+    );
     if (!sure) return;
     if (conversation.id === this.chat.conversation.id) {
       this.chat.stop();

@@ -21,6 +21,9 @@ export class ThreadView {
     this.onAnswerCall = onAnswerCall;
     chat.addEventListener("open", () => this.#forget());
     chat.addEventListener("change", () => this.draw());
+    chat.addEventListener("choose", (event) =>
+      this.#viewOf(/** @type {CustomEvent<Turn>} */ (event).detail).focusBranches(),
+    );
     const drawLast = onNextFrame(() => this.#drawLast());
     chat.addEventListener("turn", drawLast);
     this.#scroll.addEventListener("scroll", () => (this.#follows = this.#isNearEnd()));
@@ -30,7 +33,9 @@ export class ThreadView {
     const { turns } = this.chat;
     const views = turns.map((turn) => this.#viewOf(turn));
     const elements = views.map((view) => view.element);
-    const same = elements.length === this.#list.children.length && elements.every((element, at) => element === this.#list.children[at]);
+    const same =
+      elements.length === this.#list.children.length &&
+      elements.every((element, at) => element === this.#list.children[at]);
     if (!same) this.#list.replaceChildren(...elements);
     views.forEach((view, at) => view.update(this.chat.isBusy && at === views.length - 1));
     if (this.chat.isBusy && turns.at(-1)?.content === "") {
@@ -38,6 +43,7 @@ export class ThreadView {
       this.#follows = true;
     }
     this.#follow();
+    if (document.activeElement === document.body) this.#scroll.focus({ preventScroll: true }); // what had it is gone
   }
 
   /** Put the last message of the person into a form. */

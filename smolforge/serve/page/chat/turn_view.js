@@ -28,6 +28,7 @@ export class TurnView {
   #foot = el("div", { class: "turn-foot" });
   #reasoning = new ReasoningView();
   #spoken = new SpokenText();
+  #wasLive = false;
 
   /**
    * @param {Chat} chat
@@ -68,7 +69,6 @@ export class TurnView {
     if (isLive || this.#wasLive) this.#spoken.grow(turn.content, !isLive);
     this.#wasLive = isLive;
   }
-  #wasLive = false;
 
   #ending() {
     if (this.chat.wasInterrupted(this.turn)) return "The page was closed while this was written.";
@@ -76,13 +76,22 @@ export class TurnView {
   }
 
   #showWritten() {
-    fill(this.#body, this.turn.role === "tool" && el("p", { class: "tool-label" }, "Result"), el("div", { class: "written" }, this.turn.content));
+    fill(
+      this.#body,
+      this.turn.role === "tool" && el("p", { class: "tool-label" }, "Result"),
+      el("div", { class: "written" }, this.turn.content),
+    );
   }
 
   /** @param {boolean} isLive */
   #updateFoot(isLive) {
     const { turn, chat } = this;
-    const state = JSON.stringify([isLive, chat.isBusy, branches(chat.conversation.tree, turn.parent).length, turn.answer?.cost]);
+    const state = JSON.stringify([
+      isLive,
+      chat.isBusy,
+      branches(chat.conversation.tree, turn.parent).length,
+      turn.answer?.cost,
+    ]);
     if (this.#foot.dataset.state === state) return; // its buttons keep the focus while an answer grows
     this.#foot.dataset.state = state;
     fill(this.#foot, this.#branchSwitch(), ...(isLive ? [] : this.#actions()), this.#figures());
@@ -108,7 +117,8 @@ export class TurnView {
     const { turn, chat } = this;
     const disabled = chat.isBusy;
     const actions = [copyButton(() => turn.content, "Copy")];
-    if (turn.role === "assistant") actions.push(iconButton("retry", "Regenerate", () => chat.regenerate(turn), { disabled }));
+    if (turn.role === "assistant")
+      actions.push(iconButton("retry", "Regenerate", () => chat.regenerate(turn), { disabled }));
     else actions.push(iconButton("pencil", "Edit", () => this.edit(), { disabled }));
     return actions;
   }
@@ -118,6 +128,11 @@ export class TurnView {
     if (!cost) return null;
     const figures = costFigures(cost, this.chat.model.context);
     return el("span", { class: "figures" }, ...figures.map(([text, title]) => el("span", { title }, text)));
+  }
+
+  /** Another branch was chosen with the keyboard or the mouse: its switch takes the focus over. */
+  focusBranches() {
+    /** @type {HTMLElement | null} */ (this.#foot.querySelector(".branches button:enabled"))?.focus();
   }
 
   /** Put a form in the place of what was written. */
@@ -133,4 +148,3 @@ export class TurnView {
     form.querySelector("textarea")?.focus();
   }
 }
-

@@ -15,13 +15,21 @@ export function startWelcome(chat, { ask, openTask }) {
   fill(
     section,
     el("h2", {}, "A small model, close to you"),
-    el("p", {}, `You are talking to ${name}${positions} on the server this page came from. What you write goes there and nowhere else; conversations are kept in this browser.`),
+    el(
+      "p",
+      {},
+      `You are talking to ${name}${positions} on the server this page came from. What you write goes there and nowhere else; conversations are kept in this browser.`,
+    ),
     el(
       "ul",
       { class: "tries" },
       attempt("Ask something", FIRST_QUESTION, () => ask(FIRST_QUESTION)),
-      attempt("Pull facts out of a text", "Names, amounts and dates as JSON, each with the place it came from.", () => openTask("extract")),
-      attempt("Sort a text by labels", "A probability for every label, in one reading of the text.", () => openTask("classify")),
+      attempt("Pull facts out of a text", "Names, amounts and dates as JSON, each with the place it came from.", () =>
+        openTask("extract"),
+      ),
+      attempt("Sort a text by labels", "A probability for every label, in one reading of the text.", () =>
+        openTask("classify"),
+      ),
     ),
   );
   const show = () => (section.hidden = chat.turns.length > 0);
@@ -34,6 +42,11 @@ function attempt(title, description, go) {
   return el(
     "li",
     {},
-    el("button", { type: "button", class: "try", on: { click: go } }, el("strong", {}, title), el("span", {}, description)),
+    el(
+      "button",
+      { type: "button", class: "try", on: { click: go } },
+      el("strong", {}, title),
+      el("span", {}, description),
+    ),
   );
 }

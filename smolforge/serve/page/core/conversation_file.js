@@ -10,7 +10,8 @@ import { newId } from "../chat/tree.js";
 
 const FORMAT = "smolforge-conversations";
 const VERSION = 1;
-const ROLES = ["user", "assistant", "tool"];
+const ROLES = /** @type {const} */ (["user", "assistant", "tool"]);
+const TOOL_CHOICES = /** @type {const} */ (["auto", "required", "none"]);
 
 /** @param {Conversation[]} conversations */
 export function writeFile(conversations) {
@@ -26,7 +27,8 @@ export function writeFile(conversations) {
 export function readFile(text, isTaken) {
   const file = parsed(text);
   if (file?.format !== FORMAT) throw new Error("This is not a file of smolforge conversations.");
-  if (file.version !== VERSION) throw new Error(`This file has version ${file.version}; this page reads version ${VERSION}.`);
+  if (file.version !== VERSION)
+    throw new Error(`This file has version ${file.version}; this page reads version ${VERSION}.`);
   const given = list(file.conversations, "conversations");
   return given.map((one, at) => {
     const read = conversation(one, `conversations[${at}]`);
@@ -60,6 +62,7 @@ function conversation(given, where) {
       think: settings.think === true,
       numbers: numbers(settings.numbers, `${where}.settings.numbers`),
       tools: text(settings.tools, `${where}.settings.tools`),
+      toolChoice: oneOf(TOOL_CHOICES, settings.toolChoice, `${where}.settings.toolChoice`),
     },
     tree: { turns, chosen: chosen(tree.chosen, turns, `${where}.tree.chosen`) },
   };
@@ -68,14 +71,14 @@ function conversation(given, where) {
 /** @param {unknown} given @param {string} where @returns {import("../chat/tree.js").Turn} */
 function turn(given, where) {
   const from = object(given, where);
-  if (!ROLES.includes(from.role)) throw expected(`${where}.role`, from.role, ROLES.join(", "));
+  const role = oneOf(ROLES, from.role, `${where}.role`);
   return {
     id: text(from.id, `${where}.id`),
     parent: text(from.parent, `${where}.parent`),
-    role: from.role,
+    role,
     content: text(from.content, `${where}.content`),
-    ...(from.role === "tool" && { callId: text(from.callId, `${where}.callId`) }),
-    ...(from.role === "assistant" && { answer: answer(from.answer, `${where}.answer`) }),
+    ...(role === "tool" && { callId: text(from.callId, `${where}.callId`) }),
+    ...(role === "assistant" && { answer: answer(from.answer, `${where}.answer`) }),
     ...(typeof from.problem === "string" && { problem: from.problem }),
   };
 }
@@ -95,7 +98,11 @@ function answer(given, where) {
 /** @param {unknown} given @param {string} where */
 function call(given, where) {
   const from = object(given, where);
-  return { id: text(from.id, `${where}.id`), name: text(from.name, `${where}.name`), arguments: text(from.arguments, `${where}.arguments`) };
+  return {
+    id: text(from.id, `${where}.id`),
+    name: text(from.name, `${where}.name`),
+    arguments: text(from.arguments, `${where}.arguments`),
+  };
 }
 
 /** @param {unknown} given @param {string} where @returns {import("../chat/answer.js").Cost} */
@@ -148,6 +155,18 @@ function object(value, where) {
 function list(value, where) {
   if (!Array.isArray(value)) throw expected(where, value, "a list");
   return value;
+}
+
+/**
+ * @template {string} Word
+ * @param {readonly Word[]} words
+ * @param {unknown} value
+ * @param {string} where
+ */
+function oneOf(words, value, where) {
+  const found = words.find((word) => word === value);
+  if (!found) throw expected(where, value, words.join(", "));
+  return found;
 }
 
 /** @param {unknown} value @param {string} where */

@@ -14,8 +14,18 @@ import { button } from "./buttons.js";
 function ask(title, body, action) {
   const heading = el("h2", { id: "dialog-title" }, title);
   const cancel = button("Cancel", () => dialog.close(""));
-  const confirm = el("button", { type: "submit", class: action.danger ? "button danger" : "button primary", value: action.value }, action.label);
-  const form = el("form", { method: "dialog" }, heading, ...body, el("div", { class: "dialog-actions" }, cancel, confirm));
+  const confirm = el(
+    "button",
+    { type: "submit", class: action.danger ? "button danger" : "button primary", value: action.value },
+    action.label,
+  );
+  const form = el(
+    "form",
+    { method: "dialog" },
+    heading,
+    ...body,
+    el("div", { class: "dialog-actions" }, cancel, confirm),
+  );
   const dialog = el("dialog", { class: "dialog", "aria-labelledby": "dialog-title" }, form);
   document.body.append(dialog);
   dialog.showModal();
@@ -37,7 +47,11 @@ export async function askForKey() {
   const input = el("input", { type: "password", id: "api-key", autocomplete: "off", required: true, class: "input" });
   const refused = apiKey.get() !== "";
   const body = [
-    el("p", {}, refused ? "The server did not accept this key." : "This server asks for the key that it was started with."),
+    el(
+      "p",
+      {},
+      refused ? "The server did not accept this key." : "This server asks for the key that it was started with.",
+    ),
     el("label", { class: "field", for: "api-key" }, "API key", input),
     el("p", { class: "quiet" }, "It is kept until this tab is closed and sent to this server only."),
   ];
@@ -55,7 +69,13 @@ export function showShortcuts(shortcuts) {
   ]);
   const heading = el("h2", { id: "shortcuts-title" }, "Keyboard shortcuts");
   const close = el("button", { type: "submit", class: "button" }, "Close");
-  const form = el("form", { method: "dialog" }, heading, el("dl", { class: "shortcuts" }, ...rows), el("div", { class: "dialog-actions" }, close));
+  const form = el(
+    "form",
+    { method: "dialog" },
+    heading,
+    el("dl", { class: "shortcuts" }, ...rows),
+    el("div", { class: "dialog-actions" }, close),
+  );
   const dialog = el("dialog", { class: "dialog", "aria-labelledby": "shortcuts-title" }, form);
   dialog.addEventListener("close", () => dialog.remove());
   document.body.append(dialog);

@@ -23,7 +23,12 @@ function matches(event, keys) {
   const key = keys[keys.length - 1];
   const wants = (/** @type {string} */ modifier) => keys.includes(modifier);
   if (key === "?") return event.key === "?" && !isWriting(event.target);
-  if ((event.ctrlKey || event.metaKey) !== wants("Ctrl") || event.altKey !== wants("Alt") || event.shiftKey !== wants("Shift")) return false;
+  if (
+    (event.ctrlKey || event.metaKey) !== wants("Ctrl") ||
+    event.altKey !== wants("Alt") ||
+    event.shiftKey !== wants("Shift")
+  )
+    return false;
   return key === "Esc" ? event.key === "Escape" : event.code === (/\d/.test(key) ? `Digit${key}` : `Key${key}`);
 }
 

@@ -68,14 +68,21 @@ function code(language, text) {
   return el(
     "figure",
     { class: "code" },
-    el("figcaption", {}, el("span", {}, name), copyButton(() => text, `Copy ${name}`)),
+    el(
+      "figcaption",
+      {},
+      el("span", {}, name),
+      copyButton(() => text, `Copy ${name}`),
+    ),
     el("pre", { tabindex: 0, role: "region", "aria-label": `Block of ${name}` }, el("code", {}, text)),
   );
 }
 
 /** @param {number | null} start @param {Block[][]} items */
 function list(start, items) {
-  const rows = items.map((blocks) => el("li", {}, ...blocks.flatMap((block) => (block.kind === "paragraph" ? lines(block.text) : element(block)))));
+  const rows = items.map((blocks) =>
+    el("li", {}, ...blocks.flatMap((block) => (block.kind === "paragraph" ? lines(block.text) : element(block)))),
+  );
   if (start === null) return el("ul", {}, ...rows);
   return el("ol", { start: start === 1 ? null : start }, ...rows);
 }
@@ -87,7 +94,8 @@ function table({ head, align, rows }) {
     setAttribute(made, "data-align", align[at]);
     return made;
   };
-  const row = (/** @type {"th" | "td"} */ tag) => (/** @type {string[]} */ texts) => el("tr", {}, ...texts.map((text, at) => cell(tag, text, at)));
+  const row = (/** @type {"th" | "td"} */ tag) => (/** @type {string[]} */ texts) =>
+    el("tr", {}, ...texts.map((text, at) => cell(tag, text, at)));
   return el(
     "div",
     { class: "table", tabindex: 0, role: "region", "aria-label": "Table" },

@@ -36,7 +36,7 @@ export function parseBlocks(text) {
 /** @param {string[]} lines @param {number} depth @returns {{block: Block, source: string}[]} */
 function parse(lines, depth) {
   const found = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     if (isBlank(lines[at])) {
       at++;
       continue;
@@ -64,7 +64,9 @@ function blockAt(lines, at, depth) {
 
 /** @param {string[]} lines @param {number} at @param {string} fence @param {string} language @returns {[Block, number]} */
 function code(lines, at, fence, language) {
-  const close = lines.findIndex((line, i) => i > at && line.trim().startsWith(fence) && !line.trim().replaceAll(fence[0], ""));
+  const close = lines.findIndex(
+    (line, i) => i > at && line.trim().startsWith(fence) && !line.trim().replaceAll(fence[0], ""),
+  );
   const end = close < 0 ? lines.length : close;
   return [{ kind: "code", language, text: lines.slice(at + 1, end).join("\n") }, close < 0 ? end : end + 1];
 }
@@ -98,7 +100,8 @@ function list(lines, at, depth) {
 /** A line goes on with an item where it is indented, or blank with an indented one behind it, or continues its text. */
 function belongsToItem(/** @type {string[]} */ lines, /** @type {number} */ at, /** @type {number} */ indent) {
   const line = lines[at];
-  const inside = (/** @type {string | undefined} */ text) => /^ {2,}/.test(text ?? "") && !isBlank(text ?? "") && spaces(text ?? "") >= Math.min(indent, 2);
+  const inside = (/** @type {string | undefined} */ text) =>
+    /^ {2,}/.test(text ?? "") && !isBlank(text ?? "") && spaces(text ?? "") >= Math.min(indent, 2);
   if (isBlank(line)) return inside(lines[at + 1]);
   return inside(line) || (!isBlank(lines[at - 1]) && !startsBlock(line));
 }
@@ -117,13 +120,20 @@ function startsBlock(line) {
 /** @param {string[]} lines @param {number} at */
 function isTable(lines, at) {
   const next = lines[at + 1] ?? "";
-  return lines[at].includes("|") && next.includes("-") && DIVIDER.test(next) && cells(next).length === cells(lines[at]).length;
+  return (
+    lines[at].includes("|") &&
+    next.includes("-") &&
+    DIVIDER.test(next) &&
+    cells(next).length === cells(lines[at]).length
+  );
 }
 
 /** @param {string[]} lines @param {number} at @returns {[Block, number]} */
 function table(lines, at) {
   const head = cells(lines[at]);
-  const align = cells(lines[at + 1]).map((cell) => (cell.endsWith(":") ? (cell.startsWith(":") ? "center" : "right") : "left"));
+  const align = cells(lines[at + 1]).map((cell) =>
+    cell.endsWith(":") ? (cell.startsWith(":") ? "center" : "right") : "left",
+  );
   let end = at + 2;
   while (end < lines.length && lines[end].includes("|")) end++;
   const rows = lines.slice(at + 2, end).map((line) => head.map((_, i) => cells(line)[i] ?? ""));
@@ -141,5 +151,14 @@ function paragraph(lines, at, depth) {
   let end = at + 1;
   const ends = (/** @type {string} */ line) => isBlank(line) || (depth < DEPTH && startsBlock(line));
   while (end < lines.length && !ends(lines[end]) && !isTable(lines, end)) end++;
-  return [{ kind: "paragraph", text: lines.slice(at, end).map((line) => line.trim()).join("\n") }, end];
+  return [
+    {
+      kind: "paragraph",
+      text: lines
+        .slice(at, end)
+        .map((line) => line.trim())
+        .join("\n"),
+    },
+    end,
+  ];
 }

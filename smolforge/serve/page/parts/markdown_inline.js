@@ -6,7 +6,13 @@
 
 import { el } from "../core/dom.js";
 
-const MARKS = /** @type {const} */ ([["**", "strong"], ["__", "strong"], ["~~", "s"], ["*", "em"], ["_", "em"]]);
+const MARKS = /** @type {const} */ ([
+  ["**", "strong"],
+  ["__", "strong"],
+  ["~~", "s"],
+  ["*", "em"],
+  ["_", "em"],
+]);
 const SPECIAL = /[\\`*_~[<]|https?:\/\//g;
 const ESCAPABLE = /[!-/:-@[-`{-~]/;
 const DEPTH = 8;
@@ -93,7 +99,12 @@ class Scanner {
     const end = middle < 0 ? -1 : this.#find(")", middle);
     if (end < 0) return false;
     const label = this.text.slice(this.#at + 1, middle);
-    const url = safeUrl(this.text.slice(middle + 2, end).trim().split(/\s/, 1)[0]);
+    const url = safeUrl(
+      this.text
+        .slice(middle + 2, end)
+        .trim()
+        .split(/\s/, 1)[0],
+    );
     if (label.includes("[") || label.includes("\n\n")) return false;
     this.#push(url ? anchor(url, ...inline(label, DEPTH)) : label, end + 1);
     return true;

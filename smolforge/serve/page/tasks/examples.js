@@ -15,7 +15,12 @@ export const EXTRACT_EXAMPLES = {
     schema: JSON.stringify(
       {
         type: "object",
-        properties: { day: { type: "string" }, time: { type: "string" }, place: { type: "string" }, people: { type: "array", items: { type: "string" } } },
+        properties: {
+          day: { type: "string" },
+          time: { type: "string" },
+          place: { type: "string" },
+          people: { type: "array", items: { type: "string" } },
+        },
         required: ["day", "time", "place", "people"],
       },
       null,

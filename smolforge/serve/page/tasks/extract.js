@@ -12,9 +12,22 @@ import { field, startTask } from "./task_form.js";
 /** @param {HTMLElement} section */
 export function startExtract(section) {
   const text = el("textarea", { id: "extract-text", rows: 9, required: true, placeholder: "Paste a text" });
-  const schema = el("textarea", { id: "extract-schema", class: "mono", rows: 4, required: true, spellcheck: "false", placeholder: "name, age int, tags [str]", "aria-describedby": "schema-state" });
+  const schema = el("textarea", {
+    id: "extract-schema",
+    class: "mono",
+    rows: 4,
+    required: true,
+    spellcheck: "false",
+    placeholder: "name, age int, tags [str]",
+    "aria-describedby": "schema-state",
+  });
   const state = el("p", { class: "hint", id: "schema-state", role: "status" });
-  const pick = el("select", { id: "extract-pick", class: "input" }, el("option", { value: "" }, "Pick an example…"), ...Object.keys(EXTRACT_EXAMPLES).map((name) => el("option", {}, name)));
+  const pick = el(
+    "select",
+    { id: "extract-pick", class: "input" },
+    el("option", { value: "" }, "Pick an example…"),
+    ...Object.keys(EXTRACT_EXAMPLES).map((name) => el("option", {}, name)),
+  );
 
   const describe = () => {
     const { message, isWrong } = describeSchema(schema.value);
@@ -54,7 +67,12 @@ function showExtraction({ value, fields }, { text }) {
   const found = el(
     "div",
     { class: "found" },
-    el("div", { class: "outcome-head" }, el("h2", {}, "JSON"), copyButton(() => JSON.stringify(value, null, 2), "Copy JSON")),
+    el(
+      "div",
+      { class: "outcome-head" },
+      el("h2", {}, "JSON"),
+      copyButton(() => JSON.stringify(value, null, 2), "Copy JSON"),
+    ),
     jsonView(value, fields),
     el("h2", {}, "Where it stands"),
     sourceText(text, fields),

@@ -19,12 +19,21 @@ export function jsonView(value, fields) {
 /** @param {unknown} value @param {string} path @param {number} depth @param {Map<string, Field>} byPath @returns {(Node | string)[]} */
 function nodes(value, path, depth, byPath) {
   if (Array.isArray(value)) {
-    return around("[", "]", value.map((inner, at) => nodes(inner, `${path}/${at}`, depth + 1, byPath)), depth);
+    return around(
+      "[",
+      "]",
+      value.map((inner, at) => nodes(inner, `${path}/${at}`, depth + 1, byPath)),
+      depth,
+    );
   }
   if (typeof value === "object" && value !== null) {
     const rows = Object.entries(value).map(([name, inner]) => {
       const below = `${path}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
-      return [el("span", { class: "json-name" }, JSON.stringify(name)), ": ", ...nodes(inner, below, depth + 1, byPath)];
+      return [
+        el("span", { class: "json-name" }, JSON.stringify(name)),
+        ": ",
+        ...nodes(inner, below, depth + 1, byPath),
+      ];
     });
     return around("{", "}", rows, depth);
   }
@@ -47,5 +56,9 @@ function leaf(value, path, field) {
     return el("span", { class: "json-value is-inferred", title: "Stands nowhere in the text" }, text, inferred);
   }
   const label = `${pathInWords(path)}: ${text}, show in the text`;
-  return el("button", { type: "button", class: "json-value", "data-paths": linkAttribute([path]), "aria-label": label }, text);
+  return el(
+    "button",
+    { type: "button", class: "json-value", "data-paths": linkAttribute([path]), "aria-label": label },
+    text,
+  );
 }

@@ -12,9 +12,14 @@ export function linkFields(container) {
 
   /** @param {EventTarget | null} target */
   const light = (target) => {
-    const origin = target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest("[data-paths]")) : null;
+    const origin =
+      target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest("[data-paths]")) : null;
     const paths = origin ? pathsOf(origin) : [];
-    for (const element of linked()) element.classList.toggle("is-linked", pathsOf(element).some((path) => paths.includes(path)));
+    for (const element of linked())
+      element.classList.toggle(
+        "is-linked",
+        pathsOf(element).some((path) => paths.includes(path)),
+      );
   };
 
   container.addEventListener("pointerover", (event) => light(event.target));
@@ -24,10 +29,13 @@ export function linkFields(container) {
 
   /** @param {EventTarget | null} target */
   const follow = (target) => {
-    const origin = target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest("[data-paths]")) : null;
+    const origin =
+      target instanceof Element ? /** @type {HTMLElement | null} */ (target.closest("[data-paths]")) : null;
     if (!origin) return;
     const paths = pathsOf(origin);
-    const other = linked().find((element) => element.tagName !== origin.tagName && pathsOf(element).some((path) => paths.includes(path)));
+    const other = linked().find(
+      (element) => element.tagName !== origin.tagName && pathsOf(element).some((path) => paths.includes(path)),
+    );
     other?.focus();
     other?.scrollIntoView({ block: "nearest" });
   };

@@ -10,10 +10,15 @@ export function readSchema(text) {
 
 /** Say how a schema is understood. @param {string} text @returns {{message: string, isWrong: boolean}} */
 export function describeSchema(text) {
-  if (!text.trim()) return { message: "Fields by commas: name, age int, tags [str]. Or a JSON Schema.", isWrong: false };
+  if (!text.trim())
+    return { message: "Fields by commas: name, age int, tags [str]. Or a JSON Schema.", isWrong: false };
   try {
     const schema = readSchema(text);
-    if (typeof schema === "string") return { message: "Short form: str, int, float, bool, span (copied from the text), [str] for lists.", isWrong: false };
+    if (typeof schema === "string")
+      return {
+        message: "Short form: str, int, float, bool, span (copied from the text), [str] for lists.",
+        isWrong: false,
+      };
     const names = Object.keys(/** @type {any} */ (schema).properties ?? {});
     return { message: `JSON Schema${names.length ? `: ${names.join(", ")}` : ""}.`, isWrong: false };
   } catch {

@@ -17,19 +17,34 @@ import { linkAttribute } from "./linking.js";
  * @returns {HTMLElement}
  */
 export function sourceText(text, fields) {
-  const pieces = segments([...text], fields).map(({ text: piece, paths }) => (paths.length ? mark(piece, paths) : piece));
+  const pieces = segments([...text], fields).map(({ text: piece, paths }) =>
+    paths.length ? mark(piece, paths) : piece,
+  );
   return el("p", { class: "source-text" }, ...pieces);
 }
 
 /** @param {string} text @param {string[]} paths */
 function mark(text, paths) {
   const names = paths.map(pathInWords).join(", ");
-  return el("mark", { tabindex: 0, role: "button", "data-paths": linkAttribute(paths), "aria-label": `${text}: ${names}`, title: names }, text);
+  return el(
+    "mark",
+    {
+      tabindex: 0,
+      role: "button",
+      "data-paths": linkAttribute(paths),
+      "aria-label": `${text}: ${names}`,
+      title: names,
+    },
+    text,
+  );
 }
 
 /** `/items/0/name` as a person would say it. @param {string} path */
 export function pathInWords(path) {
-  const parts = path.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const parts = path
+    .split("/")
+    .slice(1)
+    .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
   return parts.map((part) => (/^\d+$/.test(part) ? String(Number(part) + 1) : part)).join(" ") || "value";
 }
 
@@ -40,8 +55,12 @@ export function pathInWords(path) {
  * @returns {{text: string, paths: string[]}[]}
  */
 export function segments(characters, fields) {
-  const places = fields.flatMap(({ path, start, end }) => (start === null || end === null ? [] : [{ path, start, end }]));
-  const cuts = [...new Set([0, characters.length, ...places.flatMap(({ start, end }) => [start, end])])].sort((a, b) => a - b);
+  const places = fields.flatMap(({ path, start, end }) =>
+    start === null || end === null ? [] : [{ path, start, end }],
+  );
+  const cuts = [...new Set([0, characters.length, ...places.flatMap(({ start, end }) => [start, end])])].sort(
+    (a, b) => a - b,
+  );
   return cuts.slice(0, -1).map((from, at) => ({
     text: characters.slice(from, cuts[at + 1]).join(""),
     paths: places.filter(({ start, end }) => start <= from && from < end).map(({ path }) => path),

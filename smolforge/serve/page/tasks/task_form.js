@@ -27,8 +27,18 @@ export function startTask(section, task) {
   let running = null;
   const run = el("button", { type: "submit", class: "button primary" }, task.action);
   const stop = button("Stop", () => running?.abort(), { hidden: true });
-  const outcome = el("div", { class: "outcome", role: "region", "aria-label": "Outcome" }, el("p", { class: "quiet empty" }, task.empty));
-  const form = el("form", { class: "task-form" }, el("p", { class: "lead" }, task.lead), ...task.fields, el("div", { class: "row" }, run, stop));
+  const outcome = el(
+    "div",
+    { class: "outcome", role: "region", "aria-label": "Outcome" },
+    el("p", { class: "quiet empty" }, task.empty),
+  );
+  const form = el(
+    "form",
+    { class: "task-form" },
+    el("p", { class: "lead" }, task.lead),
+    ...task.fields,
+    el("div", { class: "row" }, run, stop),
+  );
   fill(section, form, outcome);
 
   const show = async () => {
@@ -69,7 +79,13 @@ export function startTask(section, task) {
  */
 export function field(label, control, ...below) {
   control.classList.add("input");
-  return el("div", { class: "field" }, el("label", { class: "field-label", for: control.id }, label), control, ...below);
+  return el(
+    "div",
+    { class: "field" },
+    el("label", { class: "field-label", for: control.id }, label),
+    control,
+    ...below,
+  );
 }
 
 /** @param {any} result */
