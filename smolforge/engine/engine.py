@@ -125,6 +125,11 @@ class Engine:
         return self._scheduler.context
 
     @property
+    def limits(self) -> Limits:
+        """What is let in, and how steps are cut."""
+        return self._scheduler.runner.limits
+
+    @property
     def vocab_size(self) -> int:
         """Number of logits."""
         return self.model.vocab_size

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
+from typing import TypeVar
 
 from smolforge.engine.answer import Answer, AnswerStream
 from smolforge.engine.engine import Engine
+from smolforge.engine.job import Job
 from smolforge.engine.scheduler import Closed
 from smolforge.engine.thinking import Place, ThinkBlock
 from smolforge.engine.work import Stopped
 from smolforge.generator import Event, Finish, Finished, Request, TokenLogprob
 from smolforge.serve.serving import Serving
+
+Result = TypeVar("Result")
 
 
 class Asked:
@@ -48,6 +52,13 @@ class Asked:
         """Return those of the next tokens that belong to the answer's text, not to its reasoning."""
         block = self._blocks[index]
         return [found for found in tokens if block.take(found.token) is Place.ANSWER]
+
+
+async def finished(job: Job[Result]) -> Result:
+    """Wait for work that has no events, and return its result."""
+    async for _ in job:
+        pass
+    return job.result()
 
 
 def _check(finish: Finish, tokens: int) -> None:

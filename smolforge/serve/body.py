@@ -45,6 +45,11 @@ def parse(body: bytes, model: type[Model]) -> Model:
     value = read_json(body)
     if not isinstance(value, dict):
         raise Problem(400, "the body is not a JSON object", code="invalid_json")
+    return validated(value, model)
+
+
+def validated(value: dict[str, Any], model: type[Model]) -> Model:
+    """Return an object as a model."""
     try:
         return model.model_validate(value)
     except ValidationError as error:

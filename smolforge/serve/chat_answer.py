@@ -103,4 +103,4 @@ def _delta(part: Part) -> Json:
 
 
 def _counts(answers: list[Answer]) -> Json:
-    return {"usage": usage_of([answer.usage for answer in answers]), "timings": timings_of(answers[0])}
+    return {"usage": usage_of([answer.usage for answer in answers], len(answers)), "timings": timings_of(answers[0])}

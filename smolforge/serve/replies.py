@@ -113,6 +113,11 @@ def event(value: Any, name: str | None = None) -> bytes:
     return head + b"data: " + to_json(value) + b"\n\n"
 
 
+def stream_error(problem: Problem) -> bytes:
+    """Return what OpenAI streams say when they fail half-way."""
+    return event({"error": problem.error()})
+
+
 def line(value: Any) -> bytes:
     """Return a line of JSON."""
     return to_json(value) + b"\n"

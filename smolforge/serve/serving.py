@@ -6,6 +6,7 @@ Input: an open engine and settings. Output: ``Serving``, which a route finds wit
 from __future__ import annotations
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,8 @@ from smolforge.serve.settings import Settings
 
 P = ParamSpec("P")
 Result = TypeVar("Result")
-THREADS = 8  # templates, grammars and tokenizing; tasks wait in them for the engine
+THREADS = 4  # for templates, grammars and tokenizing
+TASKS = 32  # tasks at once; each waits in a thread for the engine
 
 
 class Serving:
@@ -34,6 +36,8 @@ class Serving:
         self.open = 0
         self._drain_until: float | None = None
         self._threads = ThreadPoolExecutor(THREADS, "smolforge-serve")
+        self._task_threads = ThreadPoolExecutor(TASKS, "smolforge-task")
+        self._tasks = 0
 
     @property
     def draining(self) -> bool:
@@ -56,13 +60,27 @@ class Serving:
             raise Problem(404, message, param="model", code="model_not_found")
 
     async def off_loop(self, function: Callable[P, Result], *args: P.args, **options: P.kwargs) -> Result:
-        """Run a function in a thread, so that the event loop goes on; what it raises is raised here."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: function(*args, **options))
+        """Run a short function in a thread, so that the event loop goes on; what it raises is raised here."""
+        return await _in(self._threads, functools.partial(function, *args, **options))
+
+    async def in_task(self, function: Callable[P, Result], *args: P.args, **options: P.kwargs) -> Result:
+        """Run a task, which waits for the engine, in a thread of its own; ``Problem`` 429 where too many do."""
+        if self._tasks >= TASKS:
+            raise Problem(429, f"{TASKS} tasks run already", code="overloaded", headers={"Retry-After": "1"})
+        self._tasks += 1
+        try:
+            return await _in(self._task_threads, functools.partial(function, *args, **options))
+        finally:
+            self._tasks -= 1
 
     def close(self) -> None:
         """Let the threads go; the engine stays open."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._task_threads):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+
+async def _in(threads: ThreadPoolExecutor, function: Callable[[], Result]) -> Result:
+    return await asyncio.get_running_loop().run_in_executor(threads, function)
 
 
 def serving_of(request: Request) -> Serving:

@@ -19,9 +19,10 @@ def new_id(kind: str) -> str:
     return kind + secrets.token_hex(12)
 
 
-def usage_of(usages: Sequence[Usage]) -> dict[str, Any]:
-    """Return the token counts of the answers to one prompt together; the prompt counts once."""
-    prompt, cached = usages[0].prompt_tokens, usages[0].cached_tokens
+def usage_of(usages: Sequence[Usage], n: int) -> dict[str, Any]:
+    """Return the token counts of answers together, ``n`` to each prompt, which counts once."""
+    prompt = sum(usage.prompt_tokens for usage in usages[::n])
+    cached = sum(usage.cached_tokens for usage in usages[::n])
     written = sum(usage.completion_tokens for usage in usages)
     return {
         "prompt_tokens": prompt,

@@ -13,8 +13,7 @@ from smolforge.serve.asking import chat_requests
 from smolforge.serve.body import checked
 from smolforge.serve.chat_answer import ChatAnswer
 from smolforge.serve.fields.chat import ChatFields
-from smolforge.serve.problems import Problem
-from smolforge.serve.replies import EVENTS, Streamed, Whole, event
+from smolforge.serve.replies import EVENTS, Streamed, Whole, event, stream_error
 from smolforge.serve.serving import Serving, serving_of
 from smolforge.serve.tool_asking import tool_use
 
@@ -36,7 +35,7 @@ async def chat(request: Request) -> Response:
             yield event(chunk)
         yield b"data: [DONE]\n\n"
 
-    return Streamed(serving, pieces, EVENTS, _failed) if fields.stream else Whole(serving, whole)
+    return Streamed(serving, pieces, EVENTS, stream_error) if fields.stream else Whole(serving, whole)
 
 
 async def _begin(serving: Serving, engine: Engine, fields: ChatFields) -> ChatAnswer:
@@ -46,7 +45,3 @@ async def _begin(serving: Serving, engine: Engine, fields: ChatFields) -> ChatAn
         return ChatAnswer(engine, serving.model, asked, use.calls)
 
     return await serving.off_loop(begin)
-
-
-def _failed(problem: Problem) -> bytes:
-    return event({"error": problem.error()})
