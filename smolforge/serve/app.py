@@ -12,11 +12,14 @@ import smolforge
 from smolforge.engine.engine import Engine
 from smolforge.serve.guard import Guard
 from smolforge.serve.problems import Problem
-from smolforge.serve.routes import chat, health, models, page
+from smolforge.serve.routes import chat, completions, embeddings, health, models, ollama, page, state, tokens
 from smolforge.serve.serving import Serving
 from smolforge.serve.settings import Settings
 
-ROUTERS = (health.router, models.router, chat.router, page.router)
+ROUTERS = (
+    chat.router, completions.router, embeddings.router, models.router, tokens.router, state.router, health.router,
+    ollama.router, page.router,
+)  # fmt: skip
 
 
 def make_app(engine: Engine, settings: Settings) -> Guard:

@@ -6,7 +6,6 @@ go into ``llm``'s response.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,14 +14,15 @@ from typing import TYPE_CHECKING, Any, cast
 import llm
 from llm.parts import StreamEvent, TextPart, ToolCallPart, ToolResultPart
 
-from smolforge.engine.answer import Answer, AnswerStream
+from smolforge.engine.answer import AnswerStream
 from smolforge.engine.asking import CHAT, GREEDY
 from smolforge.engine.engine import Engine
 from smolforge.errors import ConfigError
-from smolforge.generator import ReasoningDelta, Sampling, TextDelta
+from smolforge.generator import Finished, ReasoningDelta, Sampling, TextDelta
+from smolforge.serve.calls import Called, CallReader, Part, Said
+from smolforge.serve.shapes import new_id
 from smolforge.tasks.tool_grammar import tool_constraint
 from smolforge.tasks.tool_prompt import tool_messages
-from smolforge.tasks.tool_text import WordsBeforeCalls
 from smolforge.tasks.tools import Tool, tools_of
 
 if TYPE_CHECKING:
@@ -35,11 +35,8 @@ def answer(engine: Engine, prompt: llm.Prompt, response: llm.Response) -> Iterat
     """Answer a prompt; ``llm`` runs the calls that ``response`` is given. SmolforgeError says what is wrong."""
     tools = _tools(prompt)
     answering = _ask(engine, prompt, tools)
-    for event in _events(answering, bool(tools)):
-        yield StreamEvent("reasoning" if isinstance(event, ReasoningDelta) else "text", event.text)
+    yield from _with_calls(answering, response) if tools else _without(answering)
     done = answering.answer()
-    if tools:
-        yield from _called(done, response)
     details = {"cached_tokens": done.usage.cached_tokens, "reasoning_tokens": done.usage.reasoning_tokens}
     counts = {name: count for name, count in details.items() if count}
     response.set_usage(input=done.usage.prompt_tokens, output=done.usage.completion_tokens, details=counts)
@@ -98,22 +95,29 @@ def _messages(prompt: llm.Prompt) -> list[dict[str, Any]]:
     return [{"role": "system", "content": system}, *rows] if system else rows
 
 
-def _events(answering: AnswerStream, calls: bool) -> Iterator[TextDelta | ReasoningDelta]:
-    """Yield what to show while it comes, without the calls."""
-    words = WordsBeforeCalls()
+def _without(answering: AnswerStream) -> Iterator[StreamEvent]:
     for event in answering:
-        if isinstance(event, ReasoningDelta) or (isinstance(event, TextDelta) and not calls):
-            yield event
-        elif isinstance(event, TextDelta) and (text := words.push(event.text)):
-            yield TextDelta(text)
-    if rest := words.finish():
-        yield TextDelta(rest)
+        if isinstance(event, TextDelta | ReasoningDelta):
+            yield StreamEvent("text" if isinstance(event, TextDelta) else "reasoning", event.text)
 
 
-def _called(answer: Answer, response: llm.Response) -> Iterator[StreamEvent]:
-    """Hand the calls over, and show them in the stream."""
-    for call in answer.tool_calls:
-        made = llm.ToolCall(call.name, call.arguments, f"call_{secrets.token_hex(12)}")
-        response.add_tool_call(made)
-        yield StreamEvent("tool_call_name", call.name, tool_call_id=made.tool_call_id)
-        yield StreamEvent("tool_call_args", json.dumps(call.arguments), tool_call_id=made.tool_call_id)
+def _with_calls(answering: AnswerStream, response: llm.Response) -> Iterator[StreamEvent]:
+    """Yield events as they come; calls are told apart from words, and handed over when they are complete."""
+    reader, calls = CallReader(), list[llm.ToolCall]()
+    for event in answering:
+        if isinstance(event, ReasoningDelta):
+            yield StreamEvent("reasoning", event.text)
+        parts = reader.push(event.text) if isinstance(event, TextDelta) else ()
+        for part in parts if not isinstance(event, Finished) else reader.finish():
+            if isinstance(part, Called):
+                calls.append(llm.ToolCall(part.name, {}, new_id("call_")))
+            yield _event(part, calls)
+    for made, call in zip(calls, answering.answer().tool_calls, strict=False):  # the last one may have been cut off
+        response.add_tool_call(replace(made, arguments=call.arguments))
+
+
+def _event(part: Part, calls: list[llm.ToolCall]) -> StreamEvent:
+    if isinstance(part, Said):
+        return StreamEvent("text", part.text)
+    kind, text = ("tool_call_name", part.name) if isinstance(part, Called) else ("tool_call_args", part.text)
+    return StreamEvent(kind, text, tool_call_id=calls[part.index].tool_call_id)

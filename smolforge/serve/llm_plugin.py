@@ -87,6 +87,9 @@ class EdgeModel(llm.Model):
     def __init__(self, name: str) -> None:
         self.model_id = name
 
+    def __str__(self) -> str:
+        return f"smolforge: {self.model_id}"
+
     def execute(
         self, prompt: llm.Prompt, stream: bool, response: llm.Response, conversation: llm.Conversation | None
     ) -> Iterator[str | StreamEvent]:
