@@ -107,8 +107,8 @@ class Classifier:
 
     def _work(self, text: str, least: float) -> Branching[Scores]:
         if isinstance(self._form, Questions):
-            return Judgement(self._prompt(text), self._form)
-        return Choice(self._prompt(text), self._form, least)
+            return Judgement(self.prompt(text), self._form)
+        return Choice(self.prompt(text), self._form, least)
 
     def _result(self, scores: Scores, cost: Cost) -> Classification:
         if self.multi:
@@ -121,7 +121,8 @@ class Classifier:
         fitting = fitting if self.multi else fitting[:1]
         return Classification(fitting[0] if fitting else None, tuple(fitting), ranked, cost)
 
-    def _prompt(self, text: str) -> list[int]:
+    def prompt(self, text: str) -> list[int]:
+        """Return the tokens that are read for a text, up to where the model begins to answer."""
         chat = [{"role": "system", "content": self._system}, {"role": "user", "content": text}]
         return self.engine.codec.prompt(chat, "no_think")
 
@@ -132,7 +133,7 @@ class Classifier:
 
     def _start_of_prompts(self) -> list[int]:
         """Return what the prompts of all texts begin with; ConfigError where it leaves no room for a text."""
-        shared = _common(*map(self._prompt, _PROBES))
+        shared = _common(*map(self.prompt, _PROBES))
         if len(shared) >= self.engine.context:
             raise ConfigError(
                 f"labels: with the instruction they take {len(shared)} tokens, the context has {self.engine.context}"

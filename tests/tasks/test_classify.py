@@ -73,7 +73,7 @@ def by_scoring(engine: Engine, prompt: list[int], labels: Sequence[str]) -> NDAr
 def test_scores_are_products_of_masked_softmaxes_over_what_the_engine_scores(engine: Engine, text: str) -> None:
     classifier = Classifier(engine, LABELS)
     scores = np.exp(classifier.log_scores([text])[0])
-    assert scores == pytest.approx(by_scoring(engine, classifier._prompt(text), LABELS), rel=1e-6)
+    assert scores == pytest.approx(by_scoring(engine, classifier.prompt(text), LABELS), rel=1e-6)
     assert scores.sum() == pytest.approx(1)
 
 
@@ -113,7 +113,7 @@ def test_a_label_with_more_than_half_is_what_greedy_decoding_under_the_mask_give
     stop = sorted(engine.model.stop)
     for text in [f"{word} {text}" for word in ("the", "on", "off", "x", "please") for text in TEXTS]:
         constraint = Masked(tokens, stop, engine.vocab_size)
-        prompt = classifier._prompt(text)
+        prompt = classifier.prompt(text)
         answer = engine.submit(Request(prompt, 20, stop=frozenset(stop), constraint=constraint)).answer().tokens
         greedy = next(label for label, row in zip(labels, tokens, strict=True) if answer[: len(row)] == row)
         found = classifier.one(text)
@@ -150,7 +150,7 @@ def test_150_labels_take_one_prefill_and_one_pass_over_the_tree() -> None:
 def test_each_of_several_labels_is_yes_against_no_behind_the_one_prompt(engine: Engine) -> None:
     classifier = Classifier(engine, LABELS, multi=True)
     for text, found in zip(TEXTS, classifier.each(TEXTS), strict=True):
-        prompt = classifier._prompt(text)
+        prompt = classifier.prompt(text)
         for label in LABELS:
             yes, no = engine.codec.encode_text([f"{label}: yes", f"{label}: no"])
             differ = next(i for i, pair in enumerate(zip(yes, no, strict=False)) if pair[0] != pair[1])
