@@ -16,6 +16,7 @@ from smolforge.errors import ConfigError, nearest
 SPAN = "x-span"
 MAX_ITEMS = 32  # of a list whose schema sets no bound
 MAX_LENGTH = 400  # characters of a string whose schema sets no bound
+MAX_FORMATTED = 64  # characters of a date, an address, a number with a format
 MAX_NUMBER = 10**15  # of a number whose schema sets no bound: what a float still holds exactly
 DECIMALS = 1e-6  # a number's smallest step, where its bounds are not nearly as near to each other
 
@@ -29,11 +30,17 @@ ANNOTATIONS = frozenset({
     "$schema", "$id", "$comment", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
     "discriminator",
 })  # fmt: skip
+UNSUPPORTED = frozenset({
+    "not", "if", "then", "else", "contains", "minContains", "maxContains", "uniqueItems", "additionalItems",
+    "unevaluatedItems", "unevaluatedProperties", "propertyNames", "dependentRequired", "dependentSchemas",
+    "dependencies", "contentEncoding", "contentMediaType", "contentSchema", "$anchor", "$dynamicRef", "$dynamicAnchor",
+    "$recursiveRef", "$recursiveAnchor", "$vocabulary", "nullable", "x-guidance",
+})  # fmt: skip
 BESIDE_SPAN = frozenset({"type", "minLength", "maxLength", SPAN})
+_KEY = "^.{1,60}$"  # keys of an object that names none
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAPS = ("properties", "patternProperties", "$defs", "definitions")
 _SINGLE = ("items", "additionalProperties")
-_UNBOUNDED_ONLY = ("maxLength", "pattern", "format", "enum", "const")
 
 
 def canonical(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,10 +86,14 @@ def _refers(node: Mapping[str, Any]) -> bool:
 
 def _check(where: str, node: Mapping[str, Any]) -> None:
     for name in node:
-        if name in ENFORCED or name in ANNOTATIONS or (name.startswith("x-") and name != "x-guidance"):
-            continue
-        known = nearest(name, ENFORCED)
-        raise ConfigError(f"schema: '{name}' at {where or '/'} is not supported{known}; see docs/reference/schemas.md")
+        if name in UNSUPPORTED:
+            raise ConfigError(
+                f"schema: '{name}' at {where or '/'} is not supported; docs/reference/schemas.md says what is"
+            )
+        if name not in ENFORCED and name not in ANNOTATIONS and not name.startswith("x-"):
+            raise ConfigError(f"schema: '{name}' at {where or '/'} is no keyword{nearest(name, ENFORCED)}")
+    if isinstance(node.get("items"), list):
+        raise ConfigError(f"schema: 'items' at {where or '/'} is a list; 'prefixItems' is what it is called now")
     for name in ("exclusiveMinimum", "exclusiveMaximum"):
         if isinstance(node.get(name), bool):
             raise ConfigError(f"schema: '{name}' at {where or '/'} is a number (draft 4 wrote true or false)")
@@ -147,15 +158,26 @@ def _bound(node: dict[str, Any]) -> None:
     kind = node.get("type")
     kinds = kind if isinstance(kind, list) else [kind]
     given = node.keys() & {"enum", "const"}
-    if "string" in kinds and not any(name in node for name in _UNBOUNDED_ONLY):
-        node["maxLength"] = max(MAX_LENGTH, node.get("minLength", 0))
+    if "string" in kinds and not node.keys() & {"maxLength", "pattern", "enum", "const"}:
+        most = MAX_FORMATTED if node.get("format", "uri") != "uri" else MAX_LENGTH
+        node["maxLength"] = max(most, node.get("minLength", 0))
     if "array" in kinds and not given:
         fixed = len(node.get("prefixItems", ()))
         if fixed:
             node.setdefault("items", False)
         node.setdefault("maxItems", max(MAX_ITEMS, node.get("minItems", 0), fixed))
+    if "object" in kinds and not given and not node.keys() & {"properties", "patternProperties", "required"}:
+        _bound_map(node)
     if ("integer" in kinds or "number" in kinds) and not given and "multipleOf" not in node:
         _bound_number(node, whole="number" not in kinds)
+
+
+def _bound_map(node: dict[str, Any]) -> None:
+    """Bound the keys of an object that names none."""
+    values = node.get("additionalProperties", True)
+    if values is not False:
+        node.update(patternProperties={_KEY: values}, additionalProperties=False)
+        node.setdefault("maxProperties", max(MAX_ITEMS, node.get("minProperties", 0)))
 
 
 def _bound_number(node: dict[str, Any], whole: bool) -> None:

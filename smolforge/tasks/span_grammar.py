@@ -72,7 +72,8 @@ class _Rules:
             return self._object(node, where)
         if node.get("type") == "array":
             return self._list(node, where)
-        raise ConfigError(f"schema: around a span, {where or '/'} must be an object, an array, anyOf or $ref")
+        named = next((name for name in ("allOf", "oneOf", "prefixItems") if name in node), "type")
+        raise ConfigError(f"schema: '{named}' at {where or '/'} is not supported around a span")
 
     def _add(self, body: str) -> str:
         self.lines.append(f"r{len(self.lines)}: {body}")
