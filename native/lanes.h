@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #if defined(__x86_64__) || defined(_M_X64)
 #include <immintrin.h>
@@ -49,7 +50,7 @@ inline Lanes load(const float* at) { return load<Lanes>(at); }
 inline void store(float* at, Lanes v) { std::memcpy(at, &v, sizeof v); }
 
 inline Lanes max(Lanes a, Lanes b) { return a > b ? a : b; }
-inline Lanes absolute(Lanes v) { return (Lanes)((Ints)v & 0x7fffffff); }
+inline Ints max(Ints a, Ints b) { return a > b ? a : b; }
 inline Lanes min(Lanes a, Lanes b) { return a < b ? a : b; }
 
 inline Lanes fma(Lanes a, Lanes b, Lanes c) {
@@ -66,6 +67,9 @@ inline Lanes fma(Lanes a, Lanes b, Lanes c) {
     std::memcpy(x, &a, sizeof a), std::memcpy(y, &b, sizeof b), std::memcpy(z, &c, sizeof c);
     for (int i = 0; i < 4; ++i) z[i] = vfmaq_f32(z[i], x[i], y[i]);
     std::memcpy(&c, z, sizeof c);
+    return c;
+#elif defined(SMOLFORGE_REFERENCE)  // tests/native/ops_reference.cpp
+    for (int i = 0; i < 16; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
     return c;
 #else
     return a * b + c;
@@ -85,7 +89,8 @@ template <class Vector>
 inline auto reduce_add(Vector v) {
     return reduce(v, [](auto a, auto b) { return a + b; });
 }
-inline float reduce_max(Lanes v) {
+template <class Vector>
+inline auto reduce_max(Vector v) {
     return reduce(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 
@@ -195,6 +200,30 @@ inline void store_bf16(uint16_t* at, Lanes v) {
 inline Lanes load_bf16(const uint16_t* at) { return (Lanes)((Bits)widen(load<Shorts>(at)) << 16); }
 
 inline Lanes load_i8(const int8_t* at) { return __builtin_convertvector(widen(load<Bytes>(at)), Lanes); }
+
+// Bits of |x|: as whole numbers they are ordered like |x|, infinity last but for what is not a number.
+inline Ints magnitudes(Lanes x) { return (Ints)x & 0x7fffffff; }
+
+// How numbers become whole codes in -limit..limit, x = scale * code: nearest, ties to even. Below 1e-30 all are 0, since limit / x
+// would leave float32; beyond float32 codes are 0 and the scale says what was there: infinite, or not a number.
+struct Coding {
+    Lanes inverse;
+    Bits keep;
+    float scale;
+
+    Coding(Ints magnitudes, float limit) {
+        constexpr float kSmallest = 1e-30f;
+        const float largest = float_of_bits(static_cast<uint32_t>(reduce_max(magnitudes)));
+        const bool empty = !(largest >= kSmallest && largest <= std::numeric_limits<float>::max());
+        inverse = splat(empty ? 0 : limit / largest);
+        keep = Bits{} + (empty ? 0u : ~0u);
+        scale = largest < kSmallest ? 0 : largest / limit;
+    }
+    Ints codes(Lanes x) const {
+        const Lanes magic = splat(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number
+        return (Ints)(((Bits)(x * inverse + magic) - (Bits)magic) & keep);
+    }
+};
 
 // Four products of signed bytes |x| <= 127 a lane: dot4(sums, ready(a), b) = sums + a0 b0 + ... + a3 b3 + kBias (b0 + ... + b3).
 // The machine multiplies unsigned by signed; where that needs a bias, whoever calls takes it off again.

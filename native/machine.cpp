@@ -22,8 +22,21 @@
 #ifdef __linux__
 #include <sched.h>
 #endif
+#ifdef SMOLFORGE_SANITIZE
+#include <sanitizer/asan_interface.h>
+#endif
 
 namespace smolforge {
+
+#ifdef SMOLFORGE_SANITIZE
+constexpr size_t kGuard = 4096;  // forbidden bytes behind what is reserved
+void forbid(uint8_t* data, size_t bytes) { __asan_poison_memory_region(data, bytes); }
+static void allow(uint8_t* data, size_t bytes) { __asan_unpoison_memory_region(data, bytes); }
+#else
+constexpr size_t kGuard = 0;
+void forbid(uint8_t*, size_t) {}
+static void allow(uint8_t*, size_t) {}
+#endif
 
 #ifdef _WIN32
 
@@ -48,12 +61,17 @@ uint8_t* reserve(size_t bytes) {
 #ifdef MAP_NORESERVE
     flags |= MAP_NORESERVE;
 #endif
-    void* data = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, flags, -1, 0);
-    if (data == MAP_FAILED) throw std::bad_alloc();
-    return static_cast<uint8_t*>(data);
+    void* mapped = mmap(nullptr, bytes + kGuard, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (mapped == MAP_FAILED) throw std::bad_alloc();
+    auto* data = static_cast<uint8_t*>(mapped);
+    forbid(data + bytes, kGuard);
+    return data;
 }
 
-void unreserve(uint8_t* data, size_t bytes) { munmap(data, bytes); }
+void unreserve(uint8_t* data, size_t bytes) {
+    allow(data, bytes + kGuard);
+    munmap(data, bytes + kGuard);
+}
 
 void discard(uint8_t* data, size_t bytes) {
 #ifdef __linux__

@@ -27,6 +27,9 @@ uint8_t* reserve(size_t bytes);
 void unreserve(uint8_t* data, size_t bytes);
 // Gives the memory of a range back to the system; it reads as zeros afterwards. Whole system pages inside the range only.
 void discard(uint8_t* data, size_t bytes);
+// Nobody may touch this range until it is unreserved. For the address sanitizer, which does not know the ends of mapped memory by
+// itself; elsewhere it does nothing.
+void forbid(uint8_t* data, size_t bytes);
 // Asks for large pages: fewer address translations while weights stream past.
 void prefer_huge_pages(uint8_t* data, size_t bytes);
 

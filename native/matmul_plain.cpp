@@ -142,10 +142,12 @@ float float_at(Kind kind, const uint8_t* panel, int64_t column, int row) {
 void quantize_plain(const float* x, int64_t cols, int8_t* codes, float* scales, int32_t* sums) {
     for (int64_t block = 0; block < cols / kBlockCols; ++block, x += kBlockCols, codes += kBlockCols) {
         float largest = 0;
-        for (int i = 0; i < kBlockCols; ++i) largest = std::fabs(x[i]) > largest ? std::fabs(x[i]) : largest;
+        for (int i = 0; i < kBlockCols; ++i) {  // what is not a number stays the largest
+            if (!(std::fabs(x[i]) <= largest) && !std::isnan(largest)) largest = std::fabs(x[i]);
+        }
         const bool empty = !(largest >= kSmallest && largest <= 3.402823466e38f);
         const float inverse = empty ? 0 : 127 / largest;
-        scales[block] = largest < kSmallest ? 0 : largest / 127;  // an infinite activation gives an infinite scale
+        scales[block] = largest < kSmallest ? 0 : largest / 127;  // infinite, or not a number, where an activation is
         sums[block] = 0;
         for (int i = 0; i < kBlockCols; ++i) {
             codes[i] = empty ? 0 : static_cast<int8_t>(std::nearbyint(x[i] * inverse));

@@ -80,6 +80,13 @@ std::shared_ptr<const void> keep(nb::object object) {
             }};
 }
 
+// Python can make arrays that start anywhere; numbers are read from their natural places only.
+template <class Array>
+void check_aligned(const Array& array, const std::string& name) {
+    if (reinterpret_cast<uintptr_t>(array.data()) % sizeof *array.data() != 0)
+        throw std::invalid_argument(name + ": the array does not start on a multiple of its numbers' size; copy it");
+}
+
 nb::ndarray<nb::numpy, float> weight_row(const Weight& weight, int64_t index) {
     if (index < 0 || index >= weight.packed.rows)
         throw nb::index_error(("row " + std::to_string(index) + " is not in 0.." + std::to_string(weight.packed.rows - 1)).c_str());
@@ -96,6 +103,7 @@ nb::ndarray<nb::numpy, const uint8_t> weight_buffer(nb::handle_t<Weight> self) {
 }
 
 void check_row_order(const Indices& order, int64_t rows) {
+    check_aligned(order, "row_order");
     if (static_cast<int64_t>(order.size()) != rows)
         throw std::invalid_argument("row_order has " + std::to_string(order.size()) + " entries, expected " + std::to_string(rows));
     for (size_t i = 0; i < order.size(); ++i)
@@ -164,6 +172,7 @@ Shape shape_of(const nb::dict& dict) {
         double scale = 1;
         if (!nb::try_cast(table, pair) || pair.size() != 2 || !nb::try_cast(pair[0], frequencies) || !nb::try_cast(pair[1], scale))
             throw std::invalid_argument("shape: 'rope_tables' holds pairs (float32 inverse frequencies, scale)");
+        check_aligned(frequencies, "shape: rope_tables");
         shape.rope_tables.push_back({{frequencies.data(), frequencies.data() + frequencies.size()}, static_cast<float>(scale)});
     }
     return shape;
@@ -175,14 +184,21 @@ Tensors tensors_of(const nb::dict& dict) {
         const auto name = nb::cast<std::string>(key);
         Weight* weight = nullptr;
         Floats vector;
-        if (nb::try_cast(value, weight) && weight != nullptr) tensors.packed[name] = *weight;
-        else if (nb::try_cast(value, vector)) tensors.vectors[name] = {vector.data(), vector.data() + vector.size()};
-        else throw std::invalid_argument("tensor '" + name + "' is neither Packed nor a float32 vector");
+        if (nb::try_cast(value, weight) && weight != nullptr) {
+            tensors.packed[name] = *weight;
+            continue;
+        }
+        if (!nb::try_cast(value, vector)) throw std::invalid_argument("tensor '" + name + "' is neither Packed nor a float32 vector");
+        check_aligned(vector, "tensor '" + name + "'");
+        tensors.vectors[name] = {vector.data(), vector.data() + vector.size()};
     }
     return tensors;
 }
 
 Batch batch_of(const Indices& tokens, const Indices& starts, const Indices& counts, const Table& pages, const Indices& outputs) {
+    const std::pair<const Indices&, const char*> arrays[] = {{tokens, "tokens"}, {starts, "starts"}, {counts, "counts"}, {outputs, "outputs"}};
+    for (const auto& [array, name] : arrays) check_aligned(array, name);
+    check_aligned(pages, "pages");
     const size_t sequences = starts.size();
     if (counts.size() != sequences || pages.shape(0) != sequences)
         throw std::invalid_argument("starts, counts and pages must name the same number of sequences");

@@ -8,13 +8,18 @@
 namespace smolforge {
 namespace {
 
+#ifdef SMOLFORGE_SANITIZE
+constexpr size_t kArena = 0;  // every matrix alone, with its end watched
+#else
 constexpr size_t kArena = size_t{64} << 20;
+#endif
 
 struct Arena {  // memory handed out from the front, returned as a whole
     explicit Arena(size_t bytes) : mapped(bytes + kHugePage), memory(reserve(mapped)) {
         const auto start = reinterpret_cast<uintptr_t>(memory);
         data = memory + (kHugePage - start % kHugePage) % kHugePage;
         room = bytes;
+        forbid(data + bytes, static_cast<size_t>(memory + mapped - data) - bytes);
         prefer_huge_pages(data, bytes);
     }
     ~Arena() { unreserve(memory, mapped); }
