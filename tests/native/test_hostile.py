@@ -64,6 +64,14 @@ def test_arrays_of_another_type_are_refused() -> None:
         MODEL.forward(MEMORY, **{**GOOD, "tokens": np.zeros(3, np.float32)})
 
 
+@pytest.mark.parametrize("name", list(GOOD))
+def test_arrays_between_the_places_of_numbers_are_refused_by_name(name: str) -> None:
+    shifted = np.empty(GOOD[name].nbytes + 1, np.uint8)[1:].view(np.int32).reshape(GOOD[name].shape)
+    shifted[:] = GOOD[name]
+    with pytest.raises(ValueError, match=f"{name}: the array does not start"):
+        MODEL.forward(MEMORY, **{**GOOD, name: shifted})
+
+
 def test_pages_of_another_model_are_refused() -> None:
     other = _native.Pages(tiny(layers=(0,), head_dim=32).model(), 6, "f16")
     with pytest.raises(ValueError, match="another shape"):

@@ -1,0 +1,52 @@
+"""Runs tests with a native module from another folder, such as one built with the sanitizers.
+
+``python -m tests.native.sanitized_run FOLDER PYTEST_ARGUMENT...``; with ``--overrun`` as the only argument it hands the
+module an array that claims more bytes than it has, which a working address sanitizer must not survive.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+NAME = "smolforge.engine._native"
+
+
+def take_module_from(folder: Path) -> None:
+    """Load the module in ``folder`` under the name by which everything imports it."""
+    (path,) = folder.glob("_native*.so")
+    spec = importlib.util.spec_from_file_location(NAME, path)
+    assert spec is not None and spec.loader is not None
+    sys.modules[NAME] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[NAME])
+
+
+def overrun() -> None:
+    """Pack 64 bytes more than there are."""
+    import numpy as np
+    from numpy.lib.stride_tricks import as_strided
+
+    from smolforge.engine import _native
+
+    claims_more = as_strided(np.zeros(4096 - 64, np.uint8), shape=(4096,))
+    _native.pack(claims_more, "F32", 32, 32)
+
+
+def main(folder: str, *arguments: str) -> int:
+    """Return the exit code of pytest."""
+    take_module_from(Path(folder))
+    if arguments == ("--overrun",):
+        overrun()
+        return 0
+    import pytest
+
+    from smolforge.engine import _native
+
+    assert _native.__file__ is not None and Path(_native.__file__).parent == Path(folder).resolve()
+    # Captured output would take the sanitizers' messages along when they end the process.
+    return int(pytest.main(["-s", "-p", "no:xdist", "-p", "no:cacheprovider", *arguments]))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
