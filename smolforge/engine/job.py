@@ -125,3 +125,10 @@ class Job(Generic[Result]):
                 self._deliver(None)
         except RuntimeError:  # the reader's event loop is closed: nobody is left to tell
             pass
+
+    def after_fork(self, error: BaseException) -> None:
+        """In a forked child: end what had not ended, since nobody works on it here. Locks may have been held."""
+        if not self.done:
+            self._handover, self._done = threading.Lock(), threading.Event()
+            self._deliver = self._events.put
+            self.end(error)

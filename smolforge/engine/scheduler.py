@@ -12,7 +12,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from smolforge.engine.admission import Limits, WaitingLine
 from smolforge.engine.job import Job
@@ -42,6 +42,7 @@ class Scheduler:
         self._line = WaitingLine(limits.waiting, limits.running)
         self._changed = threading.Condition()  # guards the line, the calls and the flag
         self._calls: list[Callable[[], None]] = []
+        self._jobs: weakref.WeakSet[Job[Any]] = weakref.WeakSet()  # all that someone may still ask for
         self._submitted = 0
         self._closed = False
         self._thread = threading.Thread(target=self._drive, name="smolforge-scheduler", daemon=True)
@@ -72,6 +73,7 @@ class Scheduler:
                 raise self._line.refusal()
             job = Job(work, self._submitted, self._wake)
             self._submitted += 1
+            self._jobs.add(job)
             self._line.add(job)
             self._changed.notify_all()
         return job
@@ -112,6 +114,8 @@ class Scheduler:
         self._changed = threading.Condition()
         self._closed = True
         self._calls.clear()
+        for job in list(self._jobs):
+            job.after_fork(Closed())
 
     def _wake(self) -> None:
         with self._changed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -349,18 +349,48 @@ def test_the_oldest_is_looked_at_though_shorter_scorings_are_there() -> None:
     assert list(alone.values()) == [8]
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_is_told_that_the_engine_is_closed(setup: Setup) -> None:
-    setup.scheduler.submit(Writing([1, 2], 4)).result(20)
+def in_a_forked_child(check: Callable[[], None]) -> bool:
+    """Whether ``check`` passed in a forked child, which must not run what comes after it here."""
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            setup.scheduler.submit(Writing([1, 2], 4)).result(2)
-        except Closed:
-            setup.scheduler.close()
+            check()
             code = 0
         finally:
             os._exit(code)
-    assert os.waitpid(child, 0)[1] == 0
+    return os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_jobs_of_the_parent_end_in_a_forked_child_and_go_on_in_the_parent(setup: Setup) -> None:
+    done = setup.scheduler.submit(Writing([1, 2], 4))
+    done.result(20)
+    setup.hold()
+    running, waiting = (setup.scheduler.submit(Writing(prompt, 4)) for prompt in PROMPTS[:2])
+    assert setup.inside.wait(20)
+
+    def check() -> None:
+        for job in (running, waiting):
+            with pytest.raises(Closed):
+                job.result(60)
+            with pytest.raises(Closed):
+                list(job)
+        assert done.result(60) == greedy([1, 2], 4)
+
+    assert in_a_forked_child(check)
+    setup.let_go()
+    assert [running.result(20), waiting.result(20)] == [greedy(prompt, 4) for prompt in PROMPTS[:2]]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_is_told_that_the_engine_is_closed(setup: Setup) -> None:
+    setup.scheduler.submit(Writing([1, 2], 4)).result(20)
+
+    def check() -> None:
+        with pytest.raises(Closed):
+            setup.scheduler.submit(Writing([1, 2], 4))
+        setup.scheduler.close()
+
+    assert in_a_forked_child(check)
     assert setup.scheduler.submit(Writing([1, 2], 4)).result(20) == greedy([1, 2], 4), "the parent goes on"
