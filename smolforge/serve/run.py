@@ -23,6 +23,7 @@ def bound(settings: Settings) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen()  # who connects before the server runs waits
     except OSError as error:
         listener.close()
         raise ConfigError(f"--host {settings.host} --port {settings.port}: {error.strerror or error}") from None
