@@ -24,6 +24,7 @@ GROUPS = {
     "Tasks": {
         "classify": "say which label fits a text, and how likely each is",
         "extract": "find the data in a text: JSON that fits a schema, and where each value stands",
+        "summarize": "say in a few sentences what a text says, in its language or another",
         "call": "pick functions and their arguments for what is asked, and run them if you like",
     },
     "Models on this machine": {
