@@ -47,6 +47,11 @@ class Lease:
         """Jobs in the queue, everybody's."""
         return self._scheduler.waiting
 
+    @property
+    def late(self) -> bool:
+        """Whether time is up."""
+        return time.monotonic() >= self._deadline
+
     def between_steps(self, function: Callable[[], Result]) -> Result:
         """Run a function between two steps."""
         return self._scheduler.between_steps(function)

@@ -12,14 +12,22 @@ import smolforge
 from smolforge.engine.engine import Engine
 from smolforge.serve.guard import Guard
 from smolforge.serve.problems import Problem
-from smolforge.serve.routes import chat, completions, embeddings, health, models, ollama, page, state, tokens
+from smolforge.serve.routes import (
+    chat,
+    completions,
+    embeddings,
+    health,
+    models,
+    ollama,
+    page,
+    state,
+    tasks,
+    tokens,
+)
 from smolforge.serve.serving import Serving
 from smolforge.serve.settings import Settings
 
-ROUTERS = (
-    chat.router, completions.router, embeddings.router, models.router, tokens.router, state.router, health.router,
-    ollama.router, page.router,
-)  # fmt: skip
+FAMILIES = (chat, completions, embeddings, tasks, models, tokens, ollama, state, health, page)
 
 
 def make_app(engine: Engine, settings: Settings) -> Guard:
@@ -34,8 +42,8 @@ def make_app(engine: Engine, settings: Settings) -> Guard:
     app.state.serving = Serving(engine, settings)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _no_route)
-    for router in ROUTERS:
-        app.include_router(router)
+    for family in FAMILIES:
+        app.include_router(family.router)
     return Guard(app, app.state.serving)
 
 

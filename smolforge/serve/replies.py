@@ -15,6 +15,9 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from smolforge.engine.engine import Engine
+from smolforge.engine.lease import Lease
+from smolforge.engine.work import Stopped
+from smolforge.errors import SmolforgeError
 from smolforge.serve.problems import Problem, problem_of
 from smolforge.serve.serving import Serving
 
@@ -31,7 +34,7 @@ class _Reply(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or stop when the client leaves."""
         engine, lease = self._serving.engine.lend(self._serving.settings.timeout)
-        answering = asyncio.create_task(self._answer(engine, scope, _impatient(send, self._serving, scope)))
+        answering = asyncio.create_task(self._answer(engine, lease, scope, _impatient(send, self._serving, scope)))
         leaving = asyncio.create_task(_left(receive))
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -43,7 +46,7 @@ class _Reply(Response):
         if not answering.cancelled() and (error := answering.exception()) is not None:
             raise error
 
-    async def _answer(self, engine: Engine, scope: Scope, send: Send) -> None:
+    async def _answer(self, engine: Engine, lease: Lease, scope: Scope, send: Send) -> None:
         raise NotImplementedError
 
 
@@ -54,12 +57,12 @@ class Whole(_Reply):
         super().__init__(serving)
         self._work = work
 
-    async def _answer(self, engine: Engine, scope: Scope, send: Send) -> None:
+    async def _answer(self, engine: Engine, lease: Lease, scope: Scope, send: Send) -> None:
         try:
             value = await self._work(engine)
             response = Response(to_json(value), media_type="application/json")
         except Exception as error:
-            response = problem_of(error).response(scope["path"])
+            response = _problem(error, lease).response(scope["path"])
         await response(scope, _nothing, send)
 
 
@@ -77,12 +80,12 @@ class Streamed(_Reply):
         super().__init__(serving)
         self._work, self._type, self._failed = work, media_type, failed
 
-    async def _answer(self, engine: Engine, scope: Scope, send: Send) -> None:
+    async def _answer(self, engine: Engine, lease: Lease, scope: Scope, send: Send) -> None:
         pieces = self._work(engine)
         try:
             first = await anext(pieces)
         except Exception as error:
-            await problem_of(error).response(scope["path"])(scope, _nothing, send)
+            await _problem(error, lease).response(scope["path"])(scope, _nothing, send)
             return
         headers = [
             (b"content-type", self._type.encode()),
@@ -97,7 +100,7 @@ class Streamed(_Reply):
         except SlowReader:
             raise
         except Exception as error:
-            body = self._failed(problem_of(error))
+            body = self._failed(_problem(error, lease))
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -121,6 +124,11 @@ def stream_error(problem: Problem) -> bytes:
 def line(value: Any) -> bytes:
     """Return a line of JSON."""
     return to_json(value) + b"\n"
+
+
+def _problem(error: Exception, lease: Lease) -> Problem:
+    """Return what to tell of an error; a task that had no more time may fail in many ways."""
+    return problem_of(Stopped("timeout") if lease.late and isinstance(error, SmolforgeError) else error)
 
 
 class SlowReader(Exception):
