@@ -1,7 +1,7 @@
 """Which JSON Schema can be enforced, and the schema that is.
 
 Input: a JSON schema (draft 2020-12). Output: the canonical one: every keyword known, objects closed, lists, strings and
-numbers bounded so that a small model cannot repeat itself for ever, spans marked on strings alone.
+numbers bounded so that a small model cannot repeat itself for ever, spans marked on strings and numbers alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ UNSUPPORTED = frozenset({
     "dependencies", "contentEncoding", "contentMediaType", "contentSchema", "$anchor", "$dynamicRef", "$dynamicAnchor",
     "$recursiveRef", "$recursiveAnchor", "$vocabulary", "nullable", "x-guidance",
 })  # fmt: skip
-BESIDE_SPAN = frozenset({"type", "minLength", "maxLength", SPAN})
+BESIDE_SPAN = frozenset({"type", "minLength", "maxLength", "minimum", "maximum", SPAN})
 _KEY = "^.{1,60}$"  # keys of an object that names none
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAPS = ("properties", "patternProperties", "$defs", "definitions")
@@ -102,36 +102,38 @@ def _check(where: str, node: Mapping[str, Any]) -> None:
 
 
 def _check_span(where: str, node: Mapping[str, Any]) -> None:
-    """Refuse a span that is no string, and bounds that cannot be held together with copying."""
+    """Refuse a span that is no string and no number, and bounds that cannot be held together with copying."""
     target = _span_target(node)
     if target is None:
-        raise ConfigError(f"schema: '{SPAN}' at {where or '/'} belongs to a string, or a list of strings")
+        raise ConfigError(f"schema: '{SPAN}' at {where or '/'} belongs to a string, a number, or a list of them")
     for name in target:
         if name in ENFORCED and name not in BESIDE_SPAN:
             raise ConfigError(f"schema: '{name}' at {where or '/'} is not supported beside '{SPAN}'")
 
 
 def _span_target(node: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the string schema that a mark on ``node`` means: itself, a nullable's string, a list's items."""
-    if _is_string(node):
+    """Return the schema that a mark on ``node`` means: itself, what may be null otherwise, a list's items."""
+    if can_copy(node):
         return node
     options = node.get("anyOf")
     if isinstance(options, list):
-        strings = [option for option in options if option != {"type": "null"}]
-        return strings[0] if len(strings) == 1 and isinstance(strings[0], Mapping) and _is_string(strings[0]) else None
+        others = [option for option in options if option != {"type": "null"}]
+        return others[0] if len(others) == 1 and isinstance(others[0], Mapping) and can_copy(others[0]) else None
     items = node.get("items")
-    return items if isinstance(items, Mapping) and _is_string(items) else None
+    return items if isinstance(items, Mapping) and can_copy(items) else None
 
 
-def _is_string(node: Mapping[str, Any]) -> bool:
+def can_copy(node: Mapping[str, Any]) -> bool:
+    """Whether a schema is that of one string or number, which may be null."""
     kind = node.get("type")
-    return kind == "string" or (isinstance(kind, list) and set(kind) == {"string", "null"})
+    kinds = set(kind) - {"null"} if isinstance(kind, list) else {kind}
+    return len(kinds) == 1 and kinds <= {"string", "integer", "number"}
 
 
 def _canonical(schema: Any, close: bool) -> Any:
     if isinstance(schema, bool):
         return schema
-    marked = bool(schema.get(SPAN)) and not _is_string(schema)
+    marked = bool(schema.get(SPAN)) and not can_copy(schema)
     target = _span_target(schema) if marked else None
     node = {name: value for name, value in schema.items() if name not in ANNOTATIONS and not name.startswith("x-")}
     for name in _LISTS:

@@ -3,9 +3,10 @@
 Input: a JSON schema (mapping, JSON text or file), a Pydantic model, or the short form. Output: a ``Form``.
 
 The short form is that of simonw's `llm`, with spans: fields by commas or lines, each ``name``, ``name type`` or
-``name: what it means``; types are str (assumed), int, float, bool and span, ``[str]`` or ``str[]`` for a list: ``name
-span, age int, tags [str]: topics``. A span can only be a piece of the text that is read; a schema marks one by
-``"x-span": true``, a Pydantic model by the type ``Span``.
+``name: what it means``; types are str (assumed), int, float and bool, ``[str]`` or ``str[]`` for a list: ``name, age
+int, tags [str]: topics``. A span can only be a piece of the text that is read, or a number that stands in it: ``name
+span, age int span, tags [span]``. A schema marks it by ``"x-span": true``, a Pydantic model by ``Span`` (a string) or
+``Annotated[int, SpanMark()]``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from smolforge.errors import ConfigError, DataError, nearest
-from smolforge.tasks.schema_checks import SPAN, canonical
+from smolforge.tasks.schema_checks import SPAN, can_copy, canonical
 
 TYPES: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},
@@ -28,12 +29,13 @@ TYPES: dict[str, dict[str, Any]] = {
     "span": {"type": "string", SPAN: True},
 }
 _FIELD = re.compile(
-    r"(?P<name>\w+)(?:\s+(?:(?P<type>\w+)(?P<list>\[\])?|\[(?P<item>\w+)\]))?\s*(?::\s*(?P<text>.*\S))?\s*", re.DOTALL
+    r"(?P<name>\w+)(?:\s+(?:(?P<type>\w+)(?P<list>\[\])?|\[(?P<item>\w+)\])(?P<span>\s+span)?)?\s*(?::\s*(?P<text>.*\S))?\s*",
+    re.DOTALL,
 )
 
 
 class SpanMark:
-    """Makes a string of a Pydantic model a span."""
+    """Makes a string or number of a Pydantic model a span: ``Annotated[int, SpanMark()]``."""
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
         return {**handler(core), SPAN: True}
@@ -112,7 +114,9 @@ def _field(text: str) -> tuple[str, dict[str, Any]]:
     word = found["type"] or found["item"] or "str"
     if word not in TYPES:
         raise ConfigError(f"schema: {text!r}: no type '{word}'{nearest(word, TYPES)}; there are {', '.join(TYPES)}")
-    kind = dict(TYPES[word])
+    kind = dict(TYPES[word]) | ({SPAN: True} if found["span"] else {})
+    if found["span"] and not can_copy(kind):
+        raise ConfigError(f"schema: {text!r}: only text and numbers can be spans")
     kind = {"type": "array", "items": kind} if found["list"] or found["item"] else kind
     return found["name"], kind | ({"description": found["text"]} if found["text"] else {})
 

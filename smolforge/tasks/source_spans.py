@@ -97,9 +97,14 @@ class _Finder:
 
     def _number(self, value: float) -> tuple[int, int] | None:
         if self._numbers is None:
-            self._numbers = [(*match.span(), readings(match[0])) for match in _NUMBER.finditer(self._text)]
+            self._numbers = numbers(self._text)
         places = [(start, end) for start, end, values in self._numbers if value in values]
         return min(places, key=lambda place: abs(place[0] - self._at), default=None)
+
+
+def numbers(text: str) -> list[tuple[int, int, frozenset[float]]]:
+    """Return (start, end, what it may mean) of every written number."""
+    return [(*match.span(), readings(match[0])) for match in _NUMBER.finditer(text)]
 
 
 def readings(digits: str) -> frozenset[float]:

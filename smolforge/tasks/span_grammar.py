@@ -2,12 +2,14 @@
 
 Input: a canonical schema (``schema_checks``) and the text. Output: a Lark grammar in ``llguidance``'s dialect. What has
 no span inside is left to the library's own reading of JSON Schema; around spans, objects, lists and alternatives are
-spelled out here. A span is cut where a word or an escape sequence ends, never inside one.
+spelled out here. A span is cut where a word or an escape sequence ends, never inside one. A number is one of those in
+the text, however it is written there.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 from smolforge.engine.constraint_forms import Whitespace
 from smolforge.errors import ConfigError
 from smolforge.tasks.schema_checks import SPAN
-from smolforge.tasks.source_spans import UNSPACED
+from smolforge.tasks.source_spans import UNSPACED, numbers
 
 # Escapes, words, and single characters; scripts that are written without spaces are cut at every character.
 _CHUNK = re.compile(rf"\\u[0-9a-f]{{4}}|\\.|[^\W_{UNSPACED}]+|.", re.DOTALL)
@@ -30,7 +32,7 @@ def span_grammar(schema: Mapping[str, Any], text: str, whitespace: Whitespace) -
 
     ``whitespace``: "compact" or "spaced", as for a schema without spans.
     """
-    rules = _Rules(schema, whitespace)
+    rules = _Rules(schema, text, whitespace)
     start = rules.rule(schema, "")
     return "\n".join([f"start: {start}", *rules.lines, f"SUB: %regex {_json({'substring_chunks': chunks(text)})}"])
 
@@ -48,12 +50,13 @@ def chunks(text: str) -> list[str]:
 class _Rules:
     """Collects rules; each subschema with a span gets one, and each reference's target one for all."""
 
-    def __init__(self, root: Mapping[str, Any], whitespace: Whitespace) -> None:
+    def __init__(self, root: Mapping[str, Any], text: str, whitespace: Whitespace) -> None:
         self.lines: list[str] = []
         self._root, self._whitespace = root, whitespace
+        self._numbers = sorted({value for _, _, readings in numbers(text) for value in readings})
         self._item, self._key = (_literal(mark) for mark in _SEPARATORS[whitespace])
         self._targets: dict[str, str] = {}
-        self._spans: dict[tuple[int, int | None], str] = {}
+        self._spans: dict[tuple[int, int | None], str] = {}  # bounds of a string span → its terminal
 
     def rule(self, node: Any, where: str) -> str:
         """Return an expression for a subschema, adding the rules it needs; ``where``: its JSON pointer."""
@@ -95,14 +98,28 @@ class _Rules:
         return self._targets[pointer]
 
     def _span(self, node: Mapping[str, Any]) -> str:
+        kinds = [node["type"]] if isinstance(node["type"], str) else node["type"]
+        name = self._string(node) if "string" in kinds else self._number(node, "integer" in kinds)
+        return f'({name} | "null")' if "null" in kinds else name
+
+    def _string(self, node: Mapping[str, Any]) -> str:
         bounds = node.get("minLength", 0), node.get("maxLength")
         if bounds not in self._spans:
             self._spans[bounds] = f"S{len(self._spans)}"
             least, most = bounds
             length = f" & /(\\\\u[0-9a-f]{{4}}|\\\\[^u]|[^\\\\]){{{least},{'' if most is None else most}}}/"
             self.lines.append(f'{self._spans[bounds]}: "\\"" (SUB{length}) "\\""')
-        name = self._spans[bounds]
-        return name if node["type"] == "string" else f'({name} | "null")'
+        return self._spans[bounds]
+
+    def _number(self, node: Mapping[str, Any], whole: bool) -> str:
+        """One of the text's numbers that the bounds allow; any number where there is none."""
+        least, most = node.get("minimum", -math.inf), node.get("maximum", math.inf)
+        fitting = [value for value in self._numbers if least <= value <= most and not (whole and value % 1)]
+        if not fitting:
+            kind = {name: value for name, value in node.items() if name != SPAN}
+            return self._add(f"%json {_json(self._alone({**kind, 'type': 'integer' if whole else 'number'}))}")
+        written = (str(int(value)) if value == int(value) else repr(value) for value in fitting)
+        return self._add(" | ".join(f'"{text}"' for text in written))
 
     def _object(self, node: Mapping[str, Any], where: str) -> str:
         """Spell out an object: its keys in order, those that are not required left out or not."""

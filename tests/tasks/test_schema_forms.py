@@ -44,14 +44,15 @@ class Person(BaseModel):
 
 
 def test_the_short_form_knows_spans_and_two_ways_to_write_a_list() -> None:
-    schema = read_schema("name span, age int, tags [str], places span[]: cities")
+    schema = read_schema("name span, year int span, age int, tags [str], places span[]: cities")
     assert schema["properties"] == {
         "name": SPAN,
+        "year": {"type": "integer", "x-span": True},
         "age": {"type": "integer"},
         "tags": {"type": "array", "items": STRING},
         "places": {"type": "array", "items": SPAN, "description": "cities"},
     }
-    for text in ("a [str", "a [strs]", "a str, a int", "a str[] []"):
+    for text in ("a [str", "a [strs]", "a str, a int", "a str[] []", "a bool span"):
         with pytest.raises(ConfigError, match="schema:"):
             read_schema(text)
 
@@ -173,7 +174,7 @@ REFUSED: dict[str, dict[str, Any]] = {
     "oneOf": {"oneOf": [STRING, {"type": "string", "maxLength": 3}]},
     "maxProperties": {"type": "object", "properties": {"a": True}, "minProperties": 2},
     "minimum": {"type": "integer", "minimum": 3, "maximum": 1},
-    "x-span": an_object(a={"type": "integer", "x-span": True}),
+    "x-span": an_object(a={"type": "boolean", "x-span": True}),
     "pattern": an_object(a={**SPAN, "pattern": "a"}),
     "additionalProperties": {**an_object(a=SPAN), "additionalProperties": STRING},
     "allOf": {"allOf": [an_object(a=SPAN)]},
