@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from smolforge.engine.engine import Engine
@@ -26,6 +27,15 @@ def ids_of(engine: Engine, text: str | Sequence[int], field: str) -> list[int]:
     if not ids:
         raise Problem(400, f"{field}: empty, expected at least one token", param=field, code="invalid_value")
     return ids
+
+
+def with_controls(engine: Engine, text: str) -> list[int]:
+    """Return the ids of a text in which the names of control tokens stand for those tokens."""
+    special = engine.codec.special
+    names = "|".join(re.escape(name) for name in sorted(special, key=len, reverse=True))
+    pieces = re.split(f"({names})", text) if names else [text]
+    plain = iter(engine.codec.encode_text([piece for piece in pieces if piece not in special]))
+    return [i for piece in pieces for i in ([special[piece]] if piece in special else next(plain))]
 
 
 def known(engine: Engine, ids: Sequence[int], field: str) -> list[int]:

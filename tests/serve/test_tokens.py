@@ -16,7 +16,24 @@ TEXT = "Grüße aus 東京, <|im_end|> is text here."
 def test_tokens_go_there_and_back(client: Client, engine: Engine) -> None:
     tokens = client.post("/tokenize", {"content": TEXT}).json["tokens"]
     assert tokens == engine.codec.encode_text([TEXT])[0]
-    assert client.post("/detokenize", {"tokens": tokens}).json == {"content": TEXT}
+    assert client.post("/detokenize", {"tokens": tokens}).json == {"content": TEXT, "prompt": TEXT}
+
+
+def test_control_tokens_are_read_where_that_is_asked_for(client: Client, engine: Engine) -> None:
+    end = engine.codec.special["<|im_end|>"]
+    plain = client.post("/tokenize", {"content": TEXT}).json["tokens"]
+    asked = [{"content": TEXT, "parse_special": True}, {"prompt": TEXT, "add_special_tokens": False}]
+    for found in (client.post("/tokenize", body).json["tokens"] for body in asked):
+        assert end in found and end not in plain
+        assert client.post("/detokenize", {"tokens": found}).json["content"] == TEXT
+    assert client.post("/tokenize", {"prompt": "a", "content": "b"}).status == 400
+
+
+def test_the_tokenizer_is_described(client: Client, engine: Engine) -> None:
+    found = client.get("/tokenizer_info").json
+    assert found["eos_token"] == "<|im_end|>" and "<|im_start|>" in found["chat_template"]
+    (end,) = client.post("/tokenize", {"prompt": found["eos_token"]}).json["tokens"]
+    assert end in engine.model.stop
 
 
 def test_pieces_are_text_or_bytes(client: Client) -> None:

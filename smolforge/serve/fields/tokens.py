@@ -1,10 +1,10 @@
-"""The bodies of ``/tokenize``, ``/detokenize`` and ``/apply-template`` (llama.cpp's names), and of embeddings."""
+"""The bodies of embeddings and of ``/tokenize``, ``/detokenize`` and ``/apply-template``, with llama.cpp's names."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from smolforge.serve.body import Fields
 from smolforge.serve.fields.chat import MAX_MESSAGES, MAX_TOOLS, ChatMessage, TemplateOptions, Tool
@@ -13,12 +13,25 @@ from smolforge.serve.fields.sampling import Label
 
 
 class TokenizeFields(Fields):
-    """A text. ``add_special``: with the begin token, where the model wants one. ``with_pieces``: with their texts."""
+    """A text, as ``content`` (llama.cpp) or ``prompt`` (vLLM).
+
+    ``add_special``: with the begin token, where the model wants one. ``with_pieces``: with their texts.
+    ``parse_special``: text that spells a control token is one; unless said otherwise so for ``prompt``, as vLLM has it.
+    """
 
     model: Label | None = None
-    content: str
+    content: str | None = None
+    prompt: str | None = None
     add_special: bool = False
+    add_special_tokens: bool = False
+    parse_special: bool | None = None
     with_pieces: bool = False
+
+    @model_validator(mode="after")
+    def _is_one_text(self) -> Self:
+        if (self.content is None) == (self.prompt is None):
+            raise ValueError("expected one text, as content or as prompt")
+        return self
 
 
 class DetokenizeFields(Fields):

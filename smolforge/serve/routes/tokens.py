@@ -11,7 +11,7 @@ from smolforge.serve.asking import messages_of
 from smolforge.serve.body import checked
 from smolforge.serve.fields.tokens import DetokenizeFields, TemplateFields, TokenizeFields
 from smolforge.serve.serving import serving_of
-from smolforge.serve.tokenizing import known
+from smolforge.serve.tokenizing import known, with_controls
 from smolforge.serve.tool_asking import tool_use
 
 router = APIRouter()
@@ -19,7 +19,7 @@ router = APIRouter()
 
 @router.post("/tokenize")
 async def tokenize(request: Request) -> dict[str, Any]:
-    """Return the token ids of a text. Text that spells a control token is text."""
+    """Return the token ids of a text."""
     fields, serving = await checked(request, TokenizeFields), serving_of(request)
     serving.expect(fields.model)
     return await serving.off_loop(_tokenized, serving.engine, fields)
@@ -31,7 +31,20 @@ async def detokenize(request: Request) -> dict[str, Any]:
     fields, serving = await checked(request, DetokenizeFields), serving_of(request)
     serving.expect(fields.model)
     engine = serving.engine
-    return {"content": await serving.off_loop(lambda: engine.codec.decode(known(engine, fields.tokens, "tokens")))}
+    text = await serving.off_loop(lambda: engine.codec.decode(known(engine, fields.tokens, "tokens")))
+    return {"content": text, "prompt": text}
+
+
+@router.get("/tokenizer_info")
+async def tokenizer_info(request: Request) -> dict[str, Any]:
+    """Return the texts of the control tokens that frame a text, and the chat template (vLLM's route)."""
+    facts, table = serving_of(request).engine.model.facts, serving_of(request).engine.table
+    ends = {"bos_token": facts.bos, "eos_token": next(iter(facts.eos), None)}
+    return {
+        **{name: None if i is None else table.piece(i).decode() for name, i in ends.items()},
+        "pad_token": None,
+        "chat_template": facts.chat_template,
+    }
 
 
 @router.post("/apply-template")
@@ -43,8 +56,11 @@ async def apply_template(request: Request) -> dict[str, Any]:
 
 
 def _tokenized(engine: Engine, fields: TokenizeFields) -> dict[str, Any]:
-    encode = engine.model.encode if fields.add_special else lambda text: engine.codec.encode_text([text])[0]
-    ids = encode(fields.content)
+    text = (fields.prompt if fields.content is None else fields.content) or ""
+    parse = fields.content is None if fields.parse_special is None else fields.parse_special
+    ids = with_controls(engine, text) if parse else engine.codec.encode_text([text])[0]
+    if fields.add_special or fields.add_special_tokens:
+        ids = [*engine.model.encode(""), *ids]
     if not fields.with_pieces:
         return {"tokens": ids}
     return {"tokens": [{"id": i, "piece": _piece(engine.table.piece(i))} for i in ids]}
