@@ -51,8 +51,8 @@ class Asker:
         self._options: dict[str, Any] = {
             "max_tokens": max_tokens, "think": think, "thinking_budget": budget, "timeout": timeout,
         }  # fmt: skip
-        self._request("x")  # what is not supported is refused before anything is asked
         self._section = self._section_tokens(max_tokens, section_tokens)
+        self._request("x")  # what is not supported is refused before anything is asked
         self.waiting: deque[Reading] = deque()
 
     def requests(self, texts: Iterable[str]) -> Iterator[Request]:
