@@ -92,7 +92,7 @@ class Sequence:
     def grow_branches(self, branches: Tokens[Branch]) -> None:
         """Hold pages for branches behind all known tokens, for as many as there is room; OutOfPages without any room.
 
-        The last page, where it is partly filled, is copied for each.
+        The last page, where it is partly filled, is copied for each but the first, which goes on in it.
         """
         self.drop_branches()
         shared, filled = divmod(self.known, self._size)
@@ -101,7 +101,9 @@ class Sequence:
             self.branch_pages.append(own)
             try:
                 if filled:
-                    own.append(self._pool.copy(self.pages[shared]))
+                    own.append(
+                        (self._pool.copy if len(self.branch_pages) > 1 else self._pool.share)(self.pages[shared])
+                    )
                 while (shared + len(own)) * self._size < self.known + len(branch.tokens):
                     own.append(self._pool.take())
             except OutOfPages:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 INSTRUCTION = "Classify the user's text. Answer with the one label that fits best, and nothing else."
 MULTI_INSTRUCTION = 'For each label say whether it fits the user\'s text, as "label: yes" or "label: no".'
-LEAST = 1e-4  # ways of the label tree with less than this probability are not followed
+LEAST = 1e-3  # ways of the label tree with less than this probability are not followed
 YES, NO = "yes", "no"
 FITS = 0.5  # the probability from which on a label is taken, with several labels a text
 _PROBES = ("A", "1")  # texts that begin differently: what their prompts share, all prompts share
@@ -92,7 +92,8 @@ class Classifier:
 
     def each(self, texts: Iterable[str]) -> Iterator[Classification]:
         """Classify texts as they come, as many at once as the engine takes; results in their order."""
-        for scores, cost in self._read(texts, 0.0 if self.calibration is not None else LEAST):
+        least = min(LEAST, 1 / len(self.labels))  # the best label has as much or more
+        for scores, cost in self._read(texts, 0.0 if self.calibration is not None else least):
             yield self._result(scores, cost)
 
     def log_scores(self, texts: Iterable[str]) -> list[Scores]:
@@ -128,7 +129,7 @@ class Classifier:
 
     def _about_labels(self) -> str:
         known = self.descriptions
-        lines = (f"- {label}: {known[label]}" if label in known else f"- {label}" for label in self.labels)
+        lines = (f"{label}: {known[label]}" if label in known else label for label in self.labels)
         return "\n".join([self.instruction, "", "Labels:", *lines])
 
     def _start_of_prompts(self) -> list[int]:
@@ -166,9 +167,9 @@ def classify(
     """Say which of ``labels`` fits ``text``, and how likely each is.
 
     A label's probability is the product, over the places where labels part, of the model's probability of its next
-    token among those that lead to labels: what sampling at temperature 1 under that mask gives. Whatever has less than
-    ``LEAST`` at the first such place shares it evenly; with a ``calibration`` nothing is left out. Greedy decoding
-    under the same mask gives the likeliest label whenever that one has more than half.
+    token among those that lead to labels: what sampling at temperature 1 under that mask gives. Labels that have less
+    than ``LEAST`` together at the first such place share it evenly; with a ``calibration`` nothing is left out. Greedy
+    decoding under the same mask gives the likeliest label whenever that one has more than half.
 
     ``multi``: each label for itself, yes against no; those of 0.5 (or ``abstain``) and more fit. ``instruction``: what
     the labels mean and how to choose. ``descriptions``: a few words about labels. ``abstain``: the probability below
