@@ -93,5 +93,5 @@ def _show(classifier: Classifier, found: Classification, *, as_json: bool) -> No
     best, chance = next(iter(found.scores.items()))
     if not found.labels:
         print(f"no label: the best one, {best!r}, has {chance:.2f}", file=sys.stderr)
-    elif classifier.multi is False:
+    elif not classifier.multi:
         print(f"{chance:.2f}", file=sys.stderr)
