@@ -20,7 +20,7 @@ from smolforge.generator import Generator, Request
 from smolforge.tokens.template import ChatCodec
 
 MARGIN = 4  # tokens beyond the answer's own, for another way to cut it and for what ends it
-_FACT = re.compile(r"^(\S+): (.+)$", re.MULTILINE)
+_FACT = re.compile(r"^(\S+)=(.+)$", re.MULTILINE)
 Report = Callable[[int], None]
 
 
@@ -63,7 +63,7 @@ def read_needles(path: Path, per_length: int | None) -> list[Needle]:
                 row = json.loads(line)
                 meta = json.loads(row["meta"])
                 text, answer = row["text"], meta["answer"]
-                depth = text.rfind(answer) / max(len(text), 1)
+                depth = max(text.find(f"={answer}\n"), 0) / max(len(text), 1)
                 needle = Needle(str(row["doc_id"]), row["language"], text, answer, int(meta["characters"]), depth)
             except (KeyError, TypeError, ValueError) as error:
                 raise DataError(f"{path}:{number}: not a needle row ({type(error).__name__}: {error})") from None
@@ -99,11 +99,11 @@ def recall(
 
 
 def choose(generator: Generator, codec: ChatCodec, needle: Needle, prompt: Sequence[int]) -> tuple[bool | None, int]:
-    """Return whether the right value is the likeliest per token of all ``key: value`` lines, and how many there are."""
+    """Return whether the right value is the likeliest per token of all ``key=value`` lines, and how many there are."""
     values = sorted({value for _, value in _FACT.findall(needle.prompt)} | {needle.answer.strip()})
     if len(values) < 2:
         return None, len(values)
-    continuations = codec.encode_text([f" {value}" for value in values])
+    continuations = codec.encode_text(values)
     scores = generator.score([prompt] * len(values), continuations)
     mean = [score / len(ids) for score, ids in zip(scores, continuations, strict=True)]
     return values[max(range(len(values)), key=mean.__getitem__)] == needle.answer.strip(), len(values)

@@ -67,7 +67,7 @@ def call(row: dict[str, Any]) -> dict[str, Any]:
 def test_every_set_of_the_contract_is_written_and_counted(folder: Path, sets: Rows) -> None:
     names = {f"commands_{name}" for name in ("train", "seen", "templates", "values")}
     names |= {"reasoning_midtrain", "reasoning_train", "reasoning_test", "preferences"}
-    names |= {"copying.docs", "commands.docs", "needle_test.docs"}
+    names |= {"copying.docs", "copying_long.docs", "commands.docs", "needle_test.docs"}
     assert set(sets) == names
     counts = json.loads((folder / "counts.json").read_text("utf-8"))
     assert {name: counts[name]["rows"] for name in names} == {name: len(rows) for name, rows in sets.items()}
@@ -173,21 +173,35 @@ def test_rejected_answers_are_wrong_and_differ_from_the_chosen_one(sets: Rows) -
     assert mistakes == {"mode", "span", "value", "missing", "intent"}
 
 
+def facts_of(row: dict[str, Any]) -> list[tuple[str, str]]:
+    lines = [line.partition("=") for line in row["text"].split("\n")]
+    return [(key, value) for key, sign, value in lines if sign and value]
+
+
 def test_a_needle_stands_once_in_its_text_and_the_text_has_the_length_asked_for(sets: Rows) -> None:
+    depths = set()
     for row in sets["needle_test.docs"]:
         meta = json.loads(row["meta"])
         lines = row["text"].split("\n")
-        assert lines[-1] == f"{meta['needle_key']}?"
-        assert lines.count(f"{meta['needle_key']}: {meta['answer']}") == 1
+        assert lines[-1] == f"{meta['needle_key']}="
+        assert lines.count(f"{meta['needle_key']}={meta['answer']}") == 1
         assert 0.6 * meta["characters"] < len(row["text"]) <= max(meta["characters"], 500)
+        depths.add(round(lines.index(f"{meta['needle_key']}={meta['answer']}") / (len(lines) - 1), 1))
+    assert len(depths) > 2
 
 
-def test_every_copying_question_is_answered_with_the_fact_above_it(sets: Rows) -> None:
-    for row in sets["copying.docs"]:
-        facts = dict(line.split(": ", 1) for line in row["text"].split("\n") if ": " in line)
-        asked = [line.split("? ", 1) for line in row["text"].split("\n") if "? " in line]
-        assert asked
-        assert all(facts[key] == value for key, value in asked)
+def test_a_drill_tells_every_fact_again_and_never_otherwise(sets: Rows) -> None:
+    for row in sets["copying.docs"] + sets["copying_long.docs"]:
+        facts = facts_of(row)
+        assert len(dict(facts)) == len(set(facts))
+        assert all(facts.count(pair) > 1 for pair in facts)
+
+
+def test_no_drill_holds_a_pair_of_the_needle_test(sets: Rows) -> None:
+    drilled = {(row["language"], *pair) for row in sets["copying.docs"] + sets["copying_long.docs"] for pair in facts_of(row)}
+    tested = {(row["language"], *pair) for row in sets["needle_test.docs"] for pair in facts_of(row)}
+    assert tested
+    assert not drilled & tested
 
 
 def test_a_system_message_stands_before_every_command_only_if_asked_for(sets: Rows, tmp_path: Path) -> None:

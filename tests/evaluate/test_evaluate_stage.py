@@ -116,7 +116,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
             write_rows(work / f"{name}.jsonl", command_rows())
         write_rows(work / "reasoning_test.jsonl", problem_rows())
         needles = [
-            {"doc_id": f"n/{i}", "text": f"a: hall\n{'kitchen ' * size}\na?", "language": "en",
+            {"doc_id": f"n/{i}", "text": f"a=hall\n{'kitchen ' * size}\na=", "language": "en",
              "meta": json.dumps({"answer": "hall", "characters": size * 8})}
             for i, size in enumerate((4, 4, 120, 120, 300))
         ]  # fmt: skip

@@ -103,7 +103,7 @@ def test_needles_are_read_asked_and_counted_by_length(tmp_path: Path) -> None:
     codec = ChatCodec(small_tokenizer())
     path = tmp_path / "needle_test.docs.jsonl"
     rows = [
-        {"doc_id": f"n/{i}", "language": "en", "text": f"key{i}: kitchen\n{'the hall ' * 8 * size}\nkey{i}?",
+        {"doc_id": f"n/{i}", "language": "en", "text": f"key{i}=kitchen\n{'the hall ' * 8 * size}\nkey{i}=",
          "meta": json.dumps({"answer": "kitchen", "characters": 100 * size, "needle_key": f"key{i}"})}
         for i, size in enumerate((1, 1, 1, 2, 2, 8))
     ]  # fmt: skip
@@ -113,7 +113,7 @@ def test_needles_are_read_asked_and_counted_by_length(tmp_path: Path) -> None:
     lengths = [len(ids) for ids in codec.encode_text([n.prompt for n in needles])]
     beyond = needle.longer_than(codec, needles, lengths[3] + 20)
     assert [n.characters for n in beyond] == [800]
-    generator = PlaybackGenerator(codec, lambda prompt: " kitchen" if "key0?" in prompt else " hall")
+    generator = PlaybackGenerator(codec, lambda prompt: "kitchen" if "key0=" in prompt else "hall")
     summary = needle.summarise(needle.recall(generator, codec, needles[:4], batch=3), window=100)
     assert [(row["characters"], row["recall"]["hits"], row["recall"]["count"]) for row in summary] == [
         (100, 1, 2),

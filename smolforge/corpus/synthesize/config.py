@@ -57,14 +57,15 @@ class ReasoningConfig(Config):
 class CopyingConfig(Config):
     """Short drills over all languages, long ones for longer windows, and the needle test. Lengths in characters."""
 
+    word_length: int = Field(6, ge=4, description="keys and values are words of at most so many characters")
     short: int = Field(6000, ge=0)
-    short_facts: tuple[int, int] = (2, 5)
-    long: int = Field(300, ge=0)
-    long_characters: tuple[int, int] = (1500, 3000)
-    long_facts: tuple[int, int] = Field(
-        (3, 8), description="facts among the filler lines; the needle test has the same"
-    )
+    short_facts: tuple[int, int] = (2, 6)
+    rounds: tuple[int, int] = Field((3, 6), description="how often a short drill tells its facts")
+    long: int = Field(900, ge=0)
+    long_characters: tuple[int, int] = (500, 1100)
+    long_facts: tuple[int, int] = (3, 8)
     needle_characters: tuple[int, ...] = (500, 1000, 2000, 4000)
+    needle_facts: int = Field(4, ge=1, description="facts in a document of the test; one is asked")
     needles_per_length: int = Field(24, ge=0)
 
 

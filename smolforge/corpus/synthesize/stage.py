@@ -18,7 +18,7 @@ from typing import Any
 from smolforge.corpus.synthesize.commands import SETS, LanguageCommands, SetName, build_language
 from smolforge.corpus.synthesize.config import SynthesizeConfig
 from smolforge.corpus.synthesize.conversation import Mode, Row, command_row, spoken, write_jsonl
-from smolforge.corpus.synthesize.copying import copying_documents, document, needle_documents
+from smolforge.corpus.synthesize.copying import copying_documents, document, needle_documents, writers
 from smolforge.corpus.synthesize.hassil_sampler import Draw, SlotKind
 from smolforge.corpus.synthesize.keyed import fraction
 from smolforge.corpus.synthesize.lexicon import count_words
@@ -45,11 +45,11 @@ def run(config: SynthesizeConfig, context: StageContext) -> StageOutcome:
         sets["preferences"] = built.preferences
         for name in ("commands_train", "preferences"):
             sets[name] = sorted(sets[name], key=lambda row: fraction(context.seed, row["id"]))
-        share = config.commands.held_out_values
+        drills = writers(config.copying, built.words, config.commands.held_out_values)
         documents = {
             "commands": built.documents,
-            "copying": copying_documents(config.copying, built.words, share, context.seed),
-            "needle_test": needle_documents(config.copying, config.languages, share, context.seed),
+            **copying_documents(config.copying, drills, context.seed),
+            "needle_test": needle_documents(config.copying, drills, context.seed),
         }
         counts: dict[str, Any] = {name: _write(context.work, f"{name}.jsonl", rows) for name, rows in sets.items()}
         for name, rows in documents.items():
