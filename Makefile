@@ -36,8 +36,9 @@ native: | $(BIN)/python
 	@command -v cmake >/dev/null || $(PIP) cmake
 	@mkdir -p build && PATH="$(abspath $(BIN)):$$PATH" && cmake -S . -B build/native -DPython_EXECUTABLE="$(abspath $(BIN))/python" -DCMAKE_BUILD_TYPE=Release >build/native.log \
 	    && cmake --build build/native --parallel 2 >>build/native.log || { tail -n 40 build/native.log >&2; exit 1; }
-	@for built in build/native/_native*.so; do mv "$$built" "smolforge/engine/.$${built##*/}" \
-	    && mv "smolforge/engine/.$${built##*/}" "smolforge/engine/$${built##*/}"; done
+	@for built in build/native/_native*.so build/native/_text*.so; do \
+	    case $$built in *_text*) room=smolforge/corpus ;; *) room=smolforge/engine ;; esac; \
+	    mv "$$built" "$$room/.$${built##*/}" && mv "$$room/.$${built##*/}" "$$room/$${built##*/}"; done
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

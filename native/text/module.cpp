@@ -1,0 +1,99 @@
+// The nanobind face of the text kernels; see smolforge/corpus/_text.pyi.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <stdexcept>
+
+#include "fineweb.h"
+
+namespace nb = nanobind;
+using namespace smolforge;
+
+namespace {
+
+using Flags = nb::ndarray<const uint16_t, nb::shape<kCodePoints>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Offsets = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+std::u32string wide(const std::string& text) {
+    std::vector<Char> out;
+    decode(reinterpret_cast<const uint8_t*>(text.data()), text.size(), out);
+    return {out.begin(), out.end()};
+}
+
+std::vector<std::u32string> wide(const std::vector<std::string>& texts) {
+    std::vector<std::u32string> out;
+    for (const std::string& text : texts) out.push_back(wide(text));
+    return out;
+}
+
+EnglishWords::Exceptions wide(const std::map<std::string, std::vector<int>>& exceptions) {
+    EnglishWords::Exceptions out;
+    for (const auto& [text, lengths] : exceptions) {
+        std::u32string chunk = wide(text);
+        int left = static_cast<int>(chunk.size());
+        for (const int length : lengths) left -= length > 0 ? length : left + 1;
+        if (left != 0) throw std::invalid_argument("the pieces of '" + text + "' do not make it up");
+        out.emplace(std::move(chunk), lengths);
+    }
+    return out;
+}
+
+class FineWebMeter {
+  public:
+    FineWebMeter(Flags flags, const std::map<std::string, std::vector<int>>& exceptions, const std::vector<std::string>& stop_words,
+                 const std::vector<std::string>& policies)
+        : flags_(flags), words_(Characters(flags.data()), wide(exceptions)), meter_(words_, wide(stop_words), wide(policies)) {}
+
+    nb::ndarray<nb::numpy, double, nb::ndim<2>> measure(Bytes data, Offsets offsets) {
+        if (offsets.shape(0) == 0) throw std::invalid_argument("offsets: one more than there are texts is expected");
+        const size_t n = offsets.shape(0) - 1;
+        for (size_t i = 0; i <= n; ++i) {
+            if (offsets.data()[i] < (i ? offsets.data()[i - 1] : 0) || static_cast<size_t>(offsets.data()[i]) > data.shape(0))
+                throw std::invalid_argument("offsets: not ascending, or beyond the data");
+        }
+        auto rows = std::make_unique<std::vector<FineWebMeasures>>(n);
+        {
+            nb::gil_scoped_release release;
+            for (size_t i = 0; i < n; ++i) {
+                const int64_t begin = offsets.data()[i];
+                meter_.measure(data.data() + begin, static_cast<size_t>(offsets.data()[i + 1] - begin), (*rows)[i]);
+            }
+        }
+        std::vector<FineWebMeasures>* kept = rows.release();
+        nb::capsule owner(kept, [](void* p) noexcept { delete static_cast<std::vector<FineWebMeasures>*>(p); });
+        return {reinterpret_cast<double*>(kept->data()), {n, kFineWebMeasures}, owner};
+    }
+
+    std::vector<int64_t> words(const std::string& text) {  // begin and end of each word, in characters
+        const std::u32string all = wide(text);
+        const std::vector<Char> characters(all.begin(), all.end());
+        std::vector<Span> spans;
+        words_.split({characters.data(), characters.data() + characters.size()}, spans);
+        std::vector<int64_t> out;
+        for (const Span span : spans) {
+            out.push_back(span.begin - characters.data());
+            out.push_back(span.end - characters.data());
+        }
+        return out;
+    }
+
+  private:
+    Flags flags_;  // keeps the table
+    EnglishWords words_;
+    FineWeb meter_;
+};
+
+}  // namespace
+
+NB_MODULE(_text, m) {
+    nb::class_<FineWebMeter>(m, "FineWebMeter")
+        .def(nb::init<Flags, const std::map<std::string, std::vector<int>>&, const std::vector<std::string>&, const std::vector<std::string>&>(),
+             nb::arg("flags"), nb::arg("exceptions"), nb::arg("stop_words"), nb::arg("policies"))
+        .def("measure", &FineWebMeter::measure, nb::arg("data"), nb::arg("offsets"))
+        .def("words", &FineWebMeter::words, nb::arg("text"));
+}
