@@ -198,7 +198,8 @@ def test_a_drill_tells_every_fact_again_and_never_otherwise(sets: Rows) -> None:
 
 
 def test_no_drill_holds_a_pair_of_the_needle_test(sets: Rows) -> None:
-    drilled = {(row["language"], *pair) for row in sets["copying.docs"] + sets["copying_long.docs"] for pair in facts_of(row)}
+    drills = sets["copying.docs"] + sets["copying_long.docs"]
+    drilled = {(row["language"], *pair) for row in drills for pair in facts_of(row)}
     tested = {(row["language"], *pair) for row in sets["needle_test.docs"] for pair in facts_of(row)}
     assert tested
     assert not drilled & tested

@@ -65,7 +65,7 @@ class Drills:
         return "\n".join(self.repeated(rng, facts, rng.randint(*config.rounds)))
 
     def long(self, rng: random.Random, config: CopyingConfig) -> str:
-        """Return facts with filler lines between them, then all of them in another order, until the text is long enough.
+        """Return facts told again and again with filler lines between them, and all of them once more at the end.
 
         How much filler there is differs from text to text, from none to four lines in five.
         """
