@@ -186,11 +186,15 @@ class LogprobsDelta:
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event of a request. ``stop`` is the id or string that ended it, where one did."""
+    """The last event of a request. ``stop`` is the id or string that ended it, where one did.
+
+    ``logprob`` is that of an id that ended it, which is not among the answer's tokens; where they are wanted.
+    """
 
     finish: Finish
     usage: Usage
     stop: int | str | None = None
+    logprob: TokenLogprob | None = None
 
 
 Event = TextDelta | ReasoningDelta | LogprobsDelta | Finished

@@ -21,7 +21,8 @@ class Answer:
     """One answer. ``text`` is what a person reads; ``reasoning`` stood in the think block, "" where there was none.
     Calls stand in ``text`` between their tags, and are read from there into ``tool_calls``.
 
-    ``tokens`` are all generated ids but the one that ended the answer; ``logprobs`` is filled where asked for.
+    ``tokens`` are all generated ids but the one that ended the answer; ``logprobs`` is filled where asked for, and
+    ``last_logprob`` where a token ended it.
     """
 
     text: str
@@ -32,6 +33,7 @@ class Answer:
     usage: Usage
     timings: Timings
     logprobs: tuple[TokenLogprob, ...] = ()
+    last_logprob: TokenLogprob | None = None
 
     def __str__(self) -> str:
         return self.text
@@ -55,6 +57,7 @@ class AnswerStream:
         self._text: list[str] = []
         self._reasoning: list[str] = []
         self._usage: Usage | None = None
+        self._last: TokenLogprob | None = None
 
     def __iter__(self) -> Iterator[Event]:
         for event in self._job:
@@ -101,12 +104,12 @@ class AnswerStream:
         elif isinstance(event, ReasoningDelta):
             self._reasoning.append(event.text)
         elif isinstance(event, Finished):
-            self._usage = event.usage
+            self._usage, self._last = event.usage, event.logprob
 
     def _whole(self, done: Completion) -> Answer:
         assert self._usage is not None
         text = "".join(self._text)
         return Answer(
             text, "".join(self._reasoning), parse_answer(text).tool_calls, done.tokens, done.finish,
-            self._usage, self._job.timings, done.logprobs,
+            self._usage, self._job.timings, done.logprobs, self._last,
         )  # fmt: skip

@@ -48,6 +48,7 @@ class Decoding:
         self.finish: Finish | None = "length" if request.max_tokens <= 0 else None
         self.cached_tokens = 0
         self.logprobs: list[TokenLogprob] = []
+        self._last: TokenLogprob | None = None  # of the token that ended the answer
         self._stop: int | str | None = None
         self._history = History(request.prompt)
         self._noise = Noise(request.sampling.seed)
@@ -142,6 +143,8 @@ class Decoding:
                 self._write_for_model(None)
             else:
                 self.finish, self._stop = "stop", token
+                if self.request.logprobs is not None:
+                    self._last = logprobs(logits, token, self.request.logprobs)
             return
         if self.request.logprobs is not None:
             self.logprobs.append(logprobs(logits, token, self.request.logprobs))
@@ -201,7 +204,7 @@ class Decoding:
             events.append(LogprobsDelta(tuple(self.logprobs[self._reported :])))
             self._reported = len(self.logprobs)
         if self.finish is not None:
-            events.append(Finished(self.finish, self.usage(), self._stop))
+            events.append(Finished(self.finish, self.usage(), self._stop, self._last))
         return events
 
 

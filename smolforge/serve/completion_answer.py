@@ -82,7 +82,7 @@ class CompletionAnswer:
         choices = []
         for i, answer in enumerate(answers):
             echo = self._echo(i)
-            found = [*echo.found, *((one.token, one) for one in answer.logprobs)]
+            found = [*echo.found, *_found(answer.logprobs, answer.last_logprob)]
             lists = TokenLists(self._table).part(found) if self._logprobs else None
             choices.append({"index": i, "text": echo.text + answer.text, "logprobs": lists, **ending(answer.finish)})
         return {**self._head, "choices": choices, **self._counts(answers)}
@@ -99,9 +99,10 @@ class CompletionAnswer:
             if isinstance(event, TextDelta):
                 yield self._chunk(i, event.text)
             elif isinstance(event, LogprobsDelta):
-                yield self._chunk(i, "", logprobs=lists[i].part((one.token, one) for one in event.tokens))
+                yield self._chunk(i, "", logprobs=lists[i].part(_found(event.tokens)))
             elif isinstance(event, Finished):
-                yield self._chunk(i, "", **ending(event.finish))
+                last = lists[i].part(_found((), event.logprob)) if event.logprob else None
+                yield self._chunk(i, "", logprobs=last, **ending(event.finish))
         counts = self._counts(await self._asked.answers())
         if not include_usage:
             del counts["usage"]
@@ -116,3 +117,8 @@ class CompletionAnswer:
 
     def _counts(self, answers: Sequence[Answer]) -> Json:
         return {"usage": usage_of([answer.usage for answer in answers], self._n), "timings": timings_of(answers[0])}
+
+
+def _found(tokens: Iterable[TokenLogprob], last: TokenLogprob | None = None) -> list[Found]:
+    """Return what is known of an answer's tokens, of the one that ended it too, as the OpenAI API lists them."""
+    return [(one.token, one) for one in (*tokens, *([last] if last is not None else []))]

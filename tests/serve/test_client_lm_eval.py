@@ -84,5 +84,7 @@ def test_a_prompt_behind_which_the_answer_ends_keeps_its_last_score(client: Clie
     answer = engine.chat([{"role": "user", "content": "Say hi."}], sampling=Sampling())
     assert answer.finish == "stop"
     asked = {"prompt": [[*prompt, *answer.tokens]], "echo": True, "logprobs": 1, "max_tokens": 1, "temperature": 0}
-    scores = client.post("/v1/completions", asked).json["choices"][0]["logprobs"]["token_logprobs"]
+    lists = client.post("/v1/completions", asked).json["choices"][0]["logprobs"]
+    scores = lists["token_logprobs"]
+    assert lists["tokens"][-1] == "<|im_end|>" and {len(part) for part in lists.values()} == {len(scores)}
     assert sum(scores[len(prompt) : -1]) == pytest.approx(engine.score([prompt], [answer.tokens])[0], abs=1e-4)
