@@ -26,6 +26,7 @@ GROUPS = {
         "extract": "find the data in a text: JSON that fits a schema, and where each value stands",
         "summarize": "say in a few sentences what a text says, in its language or another",
         "call": "pick functions and their arguments for what is asked, and run them if you like",
+        "apply": "do one of these to every row of a table; goes on where it was",
     },
     "Models on this machine": {
         "pull": "fetch a model from the Hugging Face hub, checked and resumable",

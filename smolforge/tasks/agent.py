@@ -6,12 +6,14 @@ answer. (A model that was trained on one fixed list of tools is asked by ``fixed
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from smolforge.errors import ConfigError
+from smolforge.errors import ConfigError, SmolforgeError
 from smolforge.generator import Sampling
+from smolforge.tasks.in_order import in_order
 from smolforge.tasks.results import Cost
 from smolforge.tasks.tool_grammar import AUTO, NONE, REQUIRED, Tools, parse_calls, tool_constraint
 from smolforge.tasks.tool_prompt import tool_messages
@@ -20,12 +22,12 @@ from smolforge.tasks.tools import Tool, tools_of
 from smolforge.tokens.messages import Message, ToolCall
 
 if TYPE_CHECKING:
-    from smolforge.engine.answer import Answer
+    from smolforge.engine.answer import Answer, AnswerStream
     from smolforge.engine.asking import Options
     from smolforge.engine.engine import Engine
+    from smolforge.generator import Request
 
 GREEDY = Sampling()
-Definitions = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,13 @@ class CallOptions(TypedDict, total=False):
     max_tokens: int | None
     sampling: Sampling
     timeout: float | None
+
+
+class BatchOptions(CallOptions, total=False):
+    """Those of ``call_each``."""
+
+    choice: str
+    parallel: bool
 
 
 @dataclass
@@ -151,8 +160,8 @@ def call(
     talk = _Talk(_rows(messages))
     for turn in range(1, max_turns + 1):
         wanted = choice if turn == 1 else NONE if turn == max_turns else AUTO
-        rows, shown = tool_messages(engine.codec, talk.messages, known)
-        asked = _asked(engine, known, shown, wanted, parallel, options)
+        rows, _ = tool_messages(engine.codec, talk.messages, known)
+        asked = _asked(engine, known, wanted, parallel, options)
         calls = talk.say(engine.chat(rows, **asked), wanted != NONE)
         if not calls or not run or approve is None:
             break
@@ -164,7 +173,7 @@ def call(
     return talk.result()
 
 
-def call_batch(
+def call_each(
     engine: Engine,
     chats: Iterable[str | Sequence[Message]],
     tools: Tools,
@@ -172,21 +181,44 @@ def call_batch(
     choice: str = REQUIRED,
     parallel: bool = True,
     **options: Unpack[CallOptions],
-) -> list[CallResult]:
-    """Choose functions for many questions together, without running any; results in their order."""
+) -> Iterator[CallResult | SmolforgeError]:
+    """Choose functions for many questions together, without running any; results in their order, as they come.
+
+    What is wrong with one question is yielded in its place, not raised; ConfigError where tools or options are wrong.
+    """
     known = tools_of(tools)
-    talks = [_Talk(_rows(messages)) for messages in chats]
-    prompts = [tool_messages(engine.codec, talk.messages, known) for talk in talks]
-    asked = _asked(engine, known, prompts[0][1] if prompts else None, choice, parallel, options)
-    answers = engine.batch((rows for rows, _ in prompts), **asked)
-    for talk, answer in zip(talks, answers, strict=True):
-        talk.say(answer, choice != NONE)
-    return [talk.result() for talk in talks]
+    asked = _asked(engine, known, choice, parallel, options)
+    engine.request("x", **asked)
+    talks: deque[_Talk] = deque()
+
+    def ask(messages: str | Sequence[Message]) -> Request:
+        talk = _Talk(_rows(messages))
+        rows, _ = tool_messages(engine.codec, talk.messages, known)
+        request = engine.request(rows, **asked)
+        talks.append(talk)
+        return request
+
+    def read(stream: AnswerStream) -> CallResult:
+        talk = talks.popleft()
+        talk.say(stream.answer(), choice != NONE)
+        return talk.result()
+
+    return in_order(chats, ask, engine.streams, read)
 
 
-def _asked(
-    engine: Engine, tools: Sequence[Tool], shown: Definitions | None, choice: str, parallel: bool, given: CallOptions
-) -> Options:
+def call_batch(
+    engine: Engine, chats: Iterable[str | Sequence[Message]], tools: Tools, **options: Unpack[BatchOptions]
+) -> list[CallResult]:
+    """As ``call_each``, all together; the first error is raised."""
+    made = []
+    for result in call_each(engine, chats, tools, **options):
+        if isinstance(result, SmolforgeError):
+            raise result
+        made.append(result)
+    return made
+
+
+def _asked(engine: Engine, tools: Sequence[Tool], choice: str, parallel: bool, given: CallOptions) -> Options:
     """Return the engine's options; each answer gets a constraint of its own."""
     form = tool_constraint(engine, tools, choice=choice, parallel=parallel)
     options: Options = {
@@ -195,7 +227,7 @@ def _asked(
         "max_tokens": given.get("max_tokens"),
         "sampling": given.get("sampling", GREEDY),
         "timeout": given.get("timeout"),
-        "tools": shown,
+        "tools": tool_messages(engine.codec, (), tools)[1],
     }
     return options if form is None else {**options, "constraint": form.copy}
 

@@ -16,8 +16,9 @@ import numpy as np
 from smolforge.engine.branches import Branching
 from smolforge.engine.engine import Engine
 from smolforge.engine.job import Job
-from smolforge.errors import ConfigError
+from smolforge.errors import ConfigError, DataError, SmolforgeError
 from smolforge.store.digest import digest_json
+from smolforge.tasks.in_order import in_order
 from smolforge.tasks.label_reading import Choice, Judgement, Questions
 from smolforge.tasks.label_tree import LabelTree, Scores
 from smolforge.tasks.results import Cost
@@ -92,9 +93,15 @@ class Classifier:
 
     def each(self, texts: Iterable[str]) -> Iterator[Classification]:
         """Classify texts as they come, as many at once as the engine takes; results in their order."""
-        least = min(LEAST, 1 / len(self.labels))  # the best label has as much or more
-        for scores, cost in self._read(texts, 0.0 if self.calibration is not None else least):
+        for scores, cost in self._read(texts, self._least):
             yield self._result(scores, cost)
+
+    def outcomes(self, texts: Iterable[str]) -> Iterator[Classification | SmolforgeError]:
+        """As ``each``; what is wrong with one text is yielded in its place, not raised."""
+        self.engine.warm(self._shared)
+        return in_order(
+            texts, self._fitting_work, self.engine.run_all, lambda job: self._result(job.result(), _cost(job))
+        )
 
     def log_scores(self, texts: Iterable[str]) -> list[Scores]:
         """Return the uncalibrated log-probabilities (nats) of the labels, float64 (labels,) a text."""
@@ -105,6 +112,20 @@ class Classifier:
         for job in self.engine.run_all(self._work(text, least) for text in texts):
             scores = job.result()
             yield scores, _cost(job)
+
+    @property
+    def _least(self) -> float:
+        """The probability below which ways of the tree are not followed; the best label has as much or more."""
+        return 0.0 if self.calibration is not None else min(LEAST, 1 / len(self.labels))
+
+    def _fitting_work(self, text: str) -> Branching[Scores]:
+        """Return the work of one text; DataError where the context has no room for it."""
+        work = self._work(text, self._least)
+        if work.most > self.engine.context:
+            raise DataError(
+                f"the text and the labels take {work.most} tokens, there are {self.engine.context} positions"
+            )
+        return work
 
     def _work(self, text: str, least: float) -> Branching[Scores]:
         if isinstance(self._form, Questions):
