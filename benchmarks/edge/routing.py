@@ -1,7 +1,8 @@
 """A thousand short documents under one instruction of 500 tokens: messages to a shop, each routed by two words of JSON.
 
 In: messages made from the lists below, the same in every run. Out: documents per minute on both sides, each with as
-many at once as is fastest for it: llama-server's slots over HTTP, our scheduler in this process.
+many at once as is fastest for it: llama-server's slots over HTTP, our scheduler in this process. The server gets the
+schema as a grammar without white space: its own translation allows some, and this model then writes twice the tokens.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .setting import Setting
 TARGET = 3.0
 CONTEXT, MAX_TOKENS = 1024, 48
 DOCUMENTS, QUICK_DOCUMENTS = 1000, 120
-SLOTS = 8
+SLOTS = 16
 PEER_OPTIONS: tuple[str, ...] = ("-np", str(SLOTS), "--cache-ram", "0")
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -35,6 +36,12 @@ SCHEMA: dict[str, Any] = {
     "required": ["team", "urgency"],
     "additionalProperties": False,
 }
+_TEAMS, _URGENCIES = (" | ".join(json.dumps(word) for word in form["enum"]) for form in SCHEMA["properties"].values())
+GRAMMAR = f"""\
+root ::= "{{\\"team\\":\\"" team "\\",\\"urgency\\":\\"" urgency "\\"}}"
+team ::= {_TEAMS}
+urgency ::= {_URGENCIES}
+"""
 INSTRUCTION = """\
 You sort the messages that reach the service desk of Harrow Lane, a shop that sells lamps, kettles, radios and other
 things for the house on the internet. For every message you say which team has to answer it and how soon. You never
@@ -60,6 +67,10 @@ taken that is not owed, where an account was opened or used by somebody else, or
 It is "low" where nothing is wrong and nothing hurries: questions before buying, newsletters, praise, and ideas for the
 shop. In all other cases it is "normal". The length of a message, capital letters, exclamation marks and threats do not
 make it more urgent, and politeness does not make it less so. Do not guess at what is not said.
+
+Answers look like this:
+{"team":"payments","urgency":"normal"}
+{"team":"sales","urgency":"low"}
 """
 _THINGS = (
     "desk lamp", "kettle", "radio", "toaster", "wall clock", "floor lamp", "coffee mill", "fan", "bread bin", "heater",
@@ -113,7 +124,7 @@ def row(setting: Setting) -> list[Claim]:
         instruction = len(engine.codec.encode_text([INSTRUCTION])[0])
 
         def ask(prompt: Sequence[int]) -> str:
-            body = {"prompt": prompt, "json_schema": SCHEMA, "n_predict": MAX_TOKENS, "temperature": 0}
+            body = {"prompt": prompt, "grammar": GRAMMAR, "n_predict": MAX_TOKENS, "temperature": 0}
             return str(server.ask("/completion", {**body, "cache_prompt": True})["content"])
 
         def our_rate(chats: list[list[dict[str, str]]]) -> float:

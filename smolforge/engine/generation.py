@@ -29,7 +29,7 @@ class Generation(Work[Completion]):
     def start(self, cached: int) -> None:
         """Tell the usage how much was cached; a second start, after pages were lost, does not count."""
         if not self._started:
-            self.decoding.cached_tokens, self._started = cached, True
+            self.decoding.cached_tokens, self._started = min(cached, len(self.decoding.request.prompt)), True
 
     def draft(self, room: int, beside: int) -> Sequence[int]:
         """Return tokens the decoding expects next, no more than pay."""
