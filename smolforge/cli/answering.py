@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from smolforge.cli.conversation import Mode
 from smolforge.cli.options import SAMPLING, sampling_of
-from smolforge.generator import Constraint, Event, Finished, ReasoningDelta, TextDelta, Usage
+from smolforge.errors import ConfigError
+from smolforge.generator import Constraint, Event, Finished, ReasoningDelta, Sampling, TextDelta, Usage
 
 if TYPE_CHECKING:
     from smolforge.cli.opening import OpenModel
@@ -25,9 +26,27 @@ Answerer = Callable[[Messages, Mode, Settings], Iterator[Event]]
 Form = Mapping[Any, Any]  # {"schema": ...}, {"regex": ...}, {"choices": ...} or nothing
 
 
-def in_words(opened: OpenModel, form: Form) -> Answerer:
-    """Return what answers freely, or within ``form``."""
-    return InTorch(opened.chat, form) if opened.engine is None else InEngine(opened.engine, form)
+@dataclass(frozen=True)
+class Bounds:
+    """What every answer of a command keeps to: its form, texts it ends before, and biases of tokens."""
+
+    form: Form
+    stop: Sequence[str] = ()
+    logit_bias: Sequence[tuple[int, float]] = ()
+
+    def sampling(self, settings: Settings) -> Sampling:
+        """Return how tokens are chosen under ``settings``."""
+        chosen = {name: value for name, value in settings.items() if name in SAMPLING}
+        return sampling_of(chosen, self.logit_bias)
+
+
+def in_words(opened: OpenModel, bounds: Bounds) -> Answerer:
+    """Return what answers within ``bounds``."""
+    if opened.engine is not None:
+        return InEngine(opened.engine, bounds)
+    if bounds.stop:
+        raise ConfigError("--stop belongs to the native engine, not to --backend torch")
+    return InTorch(opened.chat, bounds)
 
 
 @dataclass(frozen=True)
@@ -35,7 +54,7 @@ class InEngine:
     """Answers in words as the engine makes them."""
 
     engine: Engine
-    form: Form
+    bounds: Bounds
 
     def __call__(self, messages: Messages, mode: Mode, settings: Settings) -> Iterator[Event]:
         """Yield the answer piece by piece; leaving early stops it."""
@@ -45,8 +64,9 @@ class InEngine:
             think=mode == "think",
             thinking_budget=_budget(mode, settings),
             max_tokens=max(1, min(int(settings["max_tokens"]), room)),
-            sampling=_sampling(settings),
-            **self.form,
+            sampling=self.bounds.sampling(settings),
+            stop=self.bounds.stop,
+            **self.bounds.form,
         )
         yield from stream
 
@@ -56,7 +76,7 @@ class InTorch:
     """Answers in words on the torch backend, all at once."""
 
     model: ChatModel
-    form: Form
+    bounds: Bounds
 
     def __call__(self, messages: Messages, mode: Mode, settings: Settings) -> Iterator[Event]:
         """Yield the whole answer when it is there."""
@@ -64,10 +84,10 @@ class InTorch:
 
         answer = chat(
             self.model,
-            [Turn(messages, mode, constraint=constraint_of(self.model, self.form))],
+            [Turn(messages, mode, constraint=constraint_of(self.model, self.bounds.form))],
             max_tokens=int(settings["max_tokens"]),
             thinking_budget=_budget(mode, settings),
-            sampling=_sampling(settings),
+            sampling=self.bounds.sampling(settings),
         )[0]
         yield from _events(answer, answer.content, len(self.model.codec.prompt(messages, mode)))
 
@@ -109,10 +129,6 @@ def constraint_of(model: ChatModel, form: Form) -> Constraint | None:
     ((kind, value),) = form.items()
     table = TokenTable(model.codec.tokenizer, model.vocabulary_size or model.codec.vocab_size)
     return constraints.build(table, model.codec.stop, kind, value)
-
-
-def _sampling(settings: Settings) -> Any:
-    return sampling_of({name: value for name, value in settings.items() if name in SAMPLING})
 
 
 def _budget(mode: Mode, settings: Settings) -> int | None:

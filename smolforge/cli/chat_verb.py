@@ -15,6 +15,7 @@ from smolforge.cli.options import (
     engine_arguments,
     form_arguments,
     form_of,
+    length_arguments,
     model_arguments,
     positive,
     sampling_arguments,
@@ -36,7 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--think", action=argparse.BooleanOptionalAction, help="reason first; --no_think also works")
     parser.add_argument("--no_think", dest="think", action="store_false", help=argparse.SUPPRESS)
     parser.add_argument("--thinking-budget", type=int, default=0, metavar="N", help="most tokens of reasoning")
-    parser.add_argument("--max-tokens", type=int, default=512, metavar="N", help="most tokens of an answer (512)")
+    length_arguments(parser, max_tokens=512)
     parser.add_argument("--json", action="store_true", help="one question: answer, reasoning and figures as JSON")
     parser.add_argument("--call", action=argparse.BooleanOptionalAction, help="answer with a function call (auto)")
     parser.add_argument("--free", action="store_true", help="with --call: do not constrain decoding")
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
     positive(options, "max_tokens", "threads", "context")
     settings = sampling_settings(options)
-    sampling_of(settings)
+    sampling_of(settings, options.logit_bias)
     question = _question(options)
     if options.json and question is None:
         raise ConfigError("--json is for one question: give it with --prompt or on standard input")
@@ -80,15 +81,17 @@ def _question(options: argparse.Namespace) -> str | None:
 
 
 def _answerer(opened: OpenModel, options: argparse.Namespace) -> Answerer:
-    from smolforge.cli.answering import InCalls, in_words
+    from smolforge.cli.answering import Bounds, InCalls, in_words
     from smolforge.errors import ConfigError
 
     if options.call and not opened.tools:
         raise ConfigError(f"{opened.path}: --call needs a tools.json in the model's folder")
     form = form_of(options)
     if opened.tools and options.call is not False and not form:
+        if options.stop or options.logit_bias:
+            raise ConfigError("--stop and --logit-bias belong to answers in words; add --no-call")
         return InCalls(opened, not options.free)
-    return in_words(opened, form)
+    return in_words(opened, Bounds(form, options.stop, options.logit_bias))
 
 
 def _answer_once(answerer: Answerer, talk: Conversation, question: str, as_json: bool) -> int:

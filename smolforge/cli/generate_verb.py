@@ -11,6 +11,7 @@ from smolforge.cli.options import (
     engine_arguments,
     form_arguments,
     form_of,
+    length_arguments,
     model_arguments,
     positive,
     sampling_arguments,
@@ -27,8 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     model_arguments(parser)
     parser.add_argument("-p", "--prompt", help="the text to continue; without it, standard input is read")
-    parser.add_argument("--max-tokens", type=int, default=128, metavar="N", help="most tokens to add (128)")
-    parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text; repeatable")
+    length_arguments(parser, max_tokens=128)
     parser.add_argument("--json", action="store_true", help="text and figures as JSON")
     form_arguments(parser)
     sampling_arguments(parser, temperature=0.0)
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     from smolforge.errors import ConfigError
 
     positive(options, "max_tokens", "threads", "context")
-    sampling_of(sampling_settings(options))
+    sampling_of(sampling_settings(options), options.logit_bias)
     text = options.prompt if options.prompt is not None else read_input()
     if not text:
         raise ConfigError("there is no text to continue; give one with --prompt or on standard input")
@@ -65,7 +65,7 @@ def _request(opened: OpenModel, options: argparse.Namespace, text: str) -> Reque
     return Request(
         prompt=prompt,
         max_tokens=min(options.max_tokens, room),
-        sampling=sampling_of(sampling_settings(options)),
+        sampling=sampling_of(sampling_settings(options), options.logit_bias),
         stop=model.codec.stop,
         stop_strings=tuple(options.stop),
         constraint=constraint_of(model, form_of(options)),

@@ -6,7 +6,7 @@ Input is a parser to fill, then what was typed. Output: ``Sampling``, and what t
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smolforge.errors import ConfigError
@@ -25,6 +25,8 @@ SAMPLING: dict[str, tuple[Callable[[str], Any], str]] = {
     "presence_penalty": (float, "taken once from tokens the answer has used"),
     "frequency_penalty": (float, "taken as often as the answer has used a token"),
     "dry_multiplier": (float, "above 0: repeating longer and longer spans becomes unlikely"),
+    "dry_base": (float, "how fast that grows with each further token of a repeated span"),
+    "dry_allowed_length": (int, "how many tokens may repeat before that begins"),
     "seed": (int, "another seed, another answer; the same seed, the same answer"),
 }
 
@@ -53,6 +55,18 @@ def sampling_arguments(parser: argparse.ArgumentParser, **defaults: float) -> No
         shown = f" ({defaults[name]:g})" if name in defaults else ""
         group.add_argument(f"--{name.replace('_', '-')}", type=kind, metavar="X", help=text + shown)
     parser.set_defaults(sampling_defaults=defaults)
+    group.add_argument(
+        "--logit-bias", type=_bias, action="append", default=[], metavar="TOKEN_ID=BIAS",
+        help="add this to a token's score before anything else, such as 42=-100; repeatable",
+    )  # fmt: skip
+
+
+def length_arguments(parser: argparse.ArgumentParser, max_tokens: int) -> None:
+    """Declare where an answer ends."""
+    parser.add_argument(
+        "--max-tokens", type=int, default=max_tokens, metavar="N", help=f"most tokens of an answer ({max_tokens})"
+    )
+    parser.add_argument("--stop", action="append", default=[], metavar="TEXT", help="end before this text; repeatable")
 
 
 def form_arguments(parser: argparse.ArgumentParser) -> None:
@@ -85,15 +99,23 @@ def sampling_settings(options: argparse.Namespace) -> dict[str, float]:
     return {**({} if form_of(options) else options.sampling_defaults), **typed}
 
 
-def sampling_of(settings: dict[str, float]) -> Sampling:
+def sampling_of(settings: Mapping[str, float], logit_bias: Iterable[tuple[int, float]] = ()) -> Sampling:
     """Return settings as ``Sampling``; ConfigError names the option that is out of range."""
     from smolforge.generator import Sampling
 
     try:
-        return Sampling(**settings)  # type: ignore[arg-type]
+        return Sampling(**settings, logit_bias=dict(logit_bias))  # type: ignore[arg-type]
     except ConfigError as error:
         name, _, rest = str(error).partition(" ")
         raise ConfigError(f"--{name.replace('_', '-')} {rest}") from None
+
+
+def _bias(text: str) -> tuple[int, float]:
+    token, _, bias = text.partition("=")
+    try:
+        return int(token), float(bias)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected TOKEN_ID=BIAS, such as 42=-100") from None
 
 
 def positive(options: argparse.Namespace, *names: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from smolforge.cli.estimate_verb import memory_bytes
 from smolforge.cli.main import main
+from smolforge.engine.loaded import open_model
 from smolforge.errors import ConfigError
 from smolforge.hub.local import bundled
 from smolforge.tasks.schema_forms import read_schema
@@ -66,9 +67,32 @@ def test_an_answer_keeps_to_its_form(capsys: Capture) -> None:
 
 
 @needs_model
+def test_an_answer_ends_before_a_stop_text_and_keeps_off_a_biased_token(capsys: Capture) -> None:
+    question = ["-p", "Count from one to nine, in digits.", "--temperature", "0", "--max-tokens", "40"]
+    assert main(["chat", "bundled", *question]) == 0
+    whole = capsys.readouterr().out.strip()
+    stop = whole[len(whole) // 2 :]
+    assert main(["chat", "bundled", *question, "--stop", stop, "--stop", "never said"]) == 0
+    assert capsys.readouterr().out.strip() == whole[: len(whole) // 2].strip()
+    model = bundled()
+    assert model is not None
+    codec = open_model(model).codec
+    first = codec.encode_text([whole])[0][0]
+    assert main(["chat", "bundled", *question, "--logit-bias", f"{first}=-inf", "--logit-bias", "0=-5"]) == 0
+    assert codec.encode_text([capsys.readouterr().out.strip()])[0][0] != first
+
+
+@needs_model
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (["chat", "bundled", "-p", "x", "--logit-bias", "7"], "TOKEN_ID=BIAS"),
+        (["chat", "bundled", "-p", "x", "--logit-bias", "-7=1"], "expected one argument"),
+        (["generate", "bundled", "-p", "x", "--logit-bias", "7=nan"], "--logit-bias[7]"),
+        (["generate", "bundled", "-p", "x", "--logit-bias", "9999999=1"], "names token 9999999"),
+        (["chat", "bundled", "-p", "x", "--dry-base", "0.5"], "--dry-base"),
+        (["generate", "bundled", "-p", "x", "--dry-allowed-length", "0"], "--dry-allowed-length"),
+        (["chat", "bundled", "-p", "x", "--stop", ""], "not empty"),
         (["chat", "bundled", "-p", "x", "--schema", "a", "--choices", "b"], "not allowed with"),
         (["chat", "bundled", "-p", "x", "--choices", "a,,b"], "empty choice"),
         (["chat", "bundled", "-p", "x", "--top-p", "2"], "--top-p"),
