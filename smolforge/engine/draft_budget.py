@@ -15,11 +15,16 @@ class Source(Enum):
     """Where a drafted token comes from; the value is how often it is right before anything was seen."""
 
     FORCED = ("forced", 0.95)  # the grammar leaves no other text
-    BORDER = ("border", 0.7)  # the last token of forced text, which may yet merge with what follows
-    SPAN = ("span", 0.6)  # a passage of the prompt, inside a string
-    CLOSE = ("close", 0.4)  # the end of a string where its passage in the prompt ends
-    LONG = ("long", 0.7)  # what followed the last four or more tokens before
-    SHORT = ("short", 0.3)  # what followed the last two or three
+    BORDER = ("border", 0.8)  # the last token of forced text, which may yet merge with what follows
+    SPAN = ("span", 0.8)  # how the prompt goes on behind the same words, inside a string: its next token
+    FIND = ("find", 0.55)  # the same, where the string has but one token yet
+    TAIL = ("tail", 0.3)  # the same, where the prompt has only the string's newest tokens
+    ON = ("on", 0.9)  # the tokens of the passage behind that one
+    CLOSE = ("close", 0.65)  # the end of a string where its passage in the prompt ends
+    LONG = ("long", 0.9)  # what followed the last four or more tokens before
+    VALUE = ("value", 0.6)  # the same, where it begins a value
+    WITHIN = ("within", 0.6)  # the same, where it goes on inside a value
+    SHORT = ("short", 0.5)  # what followed the last two or three tokens before
 
     @property
     def prior(self) -> float:

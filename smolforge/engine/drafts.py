@@ -7,6 +7,7 @@ an answer: each of its tokens counts only where the model chooses it too.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from smolforge.engine.constraints import DraftingConstraint
 from smolforge.engine.draft_budget import Acceptance, DraftBudget, Source
@@ -16,6 +17,7 @@ from smolforge.engine.text_stream import TokenTable
 
 _LONG = 4  # tokens in common from which a repetition is called long
 _ROUNDS = 4  # guesses that are put one behind the other
+_MESSAGE = 8  # tokens between two control tokens from which they are taken for a message
 _CONTEXT = 3  # tokens of a string that are encoded again with what may follow, so that words are cut as in one piece
 
 Guess = tuple[list[int], list[Source]]
@@ -70,25 +72,51 @@ class Drafter:
         forced = constraint.forced(after)
         if forced:  # the grammar writes all but the last token of it, which may merge with what follows
             return _forced(self._encode(forced), Source.FORCED)
-        return self._from_prompt(constraint, field, after) or self._repeated(after, room)
+        copied = self._from_prompt(constraint, field, after)
+        said = self._placed(self._repeated(after, room), field)
+        return max(copied, said, key=lambda guess: self._acceptance[guess[1][0]] if guess[0] else 0.0)
 
-    def _from_prompt(self, constraint: DraftingConstraint, field: StringField, after: list[int]) -> Guess | None:
+    def _placed(self, guess: Guess, field: StringField) -> Guess:
+        """Tell apart where repeated tokens stand: values differ between answers, what is around them does not."""
+        tokens, sources = guess
+        if not tokens or sources[0] is not Source.LONG:
+            return guess
+        ahead = StringField(field)
+        if ahead.value:
+            sources[0] = Source.WITHIN
+        for i, token in enumerate(tokens):
+            if ahead.begins:
+                sources[i] = Source.VALUE
+            ahead.push(self._table.piece(token))
+        return guess
+
+    def _from_prompt(self, constraint: DraftingConstraint, field: StringField, after: list[int]) -> Guess:
         """Continue a string as the prompt does; where the prompt's passage ends, end the string."""
         if not field.value or b"\\" in field.value:
-            return None
+            return [], []
         if self._spans is None:
-            self._spans = PromptSpans(self._table.bytes(self._history.view()[: self._history.start].tolist()))
+            self._spans = self._prompt_spans()
         newest = [*self._history.view()[-_CONTEXT:].tolist(), *after][-_CONTEXT:]
         ends = [self._table.bytes(newest[i:]) for i in range(len(newest))]
         inside = tuple(end for end in ends if len(end) < len(field.value) and field.value.endswith(end))
         found = self._spans.following(field.value, inside)
         if found is None:
-            return None
-        words, ended = found
-        if words:
-            span = self._encode_behind(field.value, newest, words)
-            return span, [Source.SPAN] * len(span)
-        return _forced(self._closing(constraint, after), Source.CLOSE) if ended else None
+            return [], []
+        if found.words:
+            span = self._encode_behind(field.value, newest, found.words)
+            first = Source.TAIL if found.by_end else Source.SPAN
+            if len(self._table.piece(newest[-1])) >= len(field.value):
+                first = Source.FIND
+            return span, [first, *[Source.ON] * len(span)][: len(span)]
+        return _forced(self._closing(constraint, after), Source.CLOSE) if found.ends else ([], [])
+
+    def _prompt_spans(self) -> PromptSpans:
+        """Return the prompt's passages, those first that stand in its last message: there the text is mostly found."""
+        prompt = self._history.view()[: self._history.start].tolist()
+        marks = [i for i, token in enumerate(prompt) if token in self._table.special]
+        begins = [begin for begin, end in pairwise([*marks, len(prompt)]) if end - begin > _MESSAGE]
+        start = len(self._table.bytes(prompt[: begins[-1]])) if begins else 0
+        return PromptSpans(self._table.bytes(prompt), start)
 
     def _closing(self, constraint: DraftingConstraint, after: list[int]) -> list[int]:
         """Return the closing quote together with what is forced behind it, as one would encode it."""

@@ -116,6 +116,16 @@ def test_string_fields_are_followed_through_escapes_whatever_the_pieces(cut: int
     assert field.value is None
 
 
+def test_a_string_field_knows_where_values_begin() -> None:
+    written = b'{"a":"x","b":[1,"y",{"c":2}],"d":true}'
+    field, begins = StringField(), []
+    for i in range(len(written)):
+        if field.begins and written[i : i + 1] != b'"':
+            begins.append(written[i : i + 1])
+        field.push(written[i : i + 1])
+    assert begins == [b"x", b"[", b"1", b"y", b"{", b"2", b"t"]
+
+
 def _inside(text: bytes) -> bool:
     """Say whether JSON text ends inside a string: its quotes, escaped ones left out, are odd in number."""
     return re.sub(rb"\\.", b"", text).count(b'"') % 2 == 1
@@ -123,14 +133,15 @@ def _inside(text: bytes) -> bool:
 
 def test_of_several_places_the_first_behind_the_last_used_one_is_taken() -> None:
     spans = PromptSpans(b"from Anna Berg, to Anna Lind, and Hanna Moor")
-    assert spans.following(b"Anna") == (b" Berg", True)
-    assert spans.following(b"Anna L") == (b"ind", True)
+    assert spans.following(b"Anna") == (b" Berg", True, False)
+    assert spans.following(b"Anna L") == (b"ind", True, False)
     assert spans.following(b"anna M") is None
-    assert spans.following(b"xx Moor", (b" Moor",)) == (b"", True)
+    assert PromptSpans(b"Anna Lind; Anna Berg", 9).following(b"Anna") == (b" Berg", True, False), "from there on first"
+    assert spans.following(b"xx Moor", (b" Moor",)) == (b"", True, True)
 
 
 def test_numbers_with_points_are_one_passage() -> None:
-    assert PromptSpans(b"costs 12.50 EUR. Total: 99").following(b"costs 1") == (b"2.50 EUR", True)
+    assert PromptSpans(b"costs 12.50 EUR. Total: 99").following(b"costs 1") == (b"2.50 EUR", True, False)
 
 
 class TestBudget:
