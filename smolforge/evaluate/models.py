@@ -12,8 +12,8 @@ from typing import Any
 from smolforge.errors import ConfigError, nearest
 from smolforge.generator import Generator
 from smolforge.store import StageContext, read_json
-from smolforge.tasks.fixed_call import CallModel
 from smolforge.tasks.chat import ChatModel
+from smolforge.tasks.fixed_call import CallModel
 from smolforge.tokens.template import ChatCodec
 
 

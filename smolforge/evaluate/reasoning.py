@@ -13,8 +13,8 @@ from smolforge.evaluate.config import ReasoningConfig
 from smolforge.evaluate.items import Item
 from smolforge.evaluate.scoring import ToolIndex, call_error, mode_obeyed, same_text
 from smolforge.evaluate.statistics import paired_difference, wilson
-from smolforge.tasks.fixed_call import first_call
 from smolforge.tasks.chat import ChatAnswer, ChatModel, Turn, chat
+from smolforge.tasks.fixed_call import first_call
 from smolforge.tokens.messages import Mode
 
 MODES: tuple[Mode, ...] = ("think", "no_think")

@@ -50,10 +50,7 @@ def open_table(path: Path) -> Source:
         raise ConfigError(f"{path}: no such file")
     try:
         if path.suffix == ".parquet":
-            schema = _parquet().ParquetFile(path).schema_arrow
-            return Source(
-                path, _parquet().ParquetFile(path).metadata.num_rows, dict.fromkeys(schema.names, "json"), schema
-            )
+            return _parquet_source(path)
         return _looked_through(path)
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: {error}") from None

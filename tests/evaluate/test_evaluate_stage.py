@@ -16,8 +16,8 @@ from smolforge.evaluate.scoring import ToolIndex
 from smolforge.evaluate.stage import run
 from smolforge.store import Artifact, Manifest, StageContext, write_json
 from smolforge.store.artifact import finish
-from smolforge.tasks.fixed_call import CallModel
 from smolforge.tasks.chat import ChatModel
+from smolforge.tasks.fixed_call import CallModel
 from smolforge.tokens.template import ChatCodec
 from tests.tasks.small_chat import PlaybackGenerator, small_tokenizer
 

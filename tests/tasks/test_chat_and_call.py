@@ -7,8 +7,8 @@ import json
 import pytest
 
 from smolforge.errors import DataError
-from smolforge.tasks.fixed_call import CallModel, call, follows
 from smolforge.tasks.chat import ChatModel, Turn, chat
+from smolforge.tasks.fixed_call import CallModel, call, follows
 from smolforge.tokens.template import ChatCodec
 from tests.tasks.small_chat import PlaybackGenerator, small_tokenizer
 
