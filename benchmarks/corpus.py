@@ -1,8 +1,8 @@
-"""The corpus' rules against ``datatrove``'s, on the same documents, in turns, one core each.
+"""The corpus' rules and signatures against ``datatrove``'s, on the same documents, in turns, one core each.
 
 In: a Parquet file or folder with a column ``text`` (and ``language``: English is taken; without it, this Python's own
 help pages), and a Python that has datatrove, by default the one of the virtual environment $SMOLFORGE_PEERS/datatrove:
-``python -m venv P && P/bin/pip install datatrove spacy orjson 'xxhash<4'``.
+``python -m venv P && P/bin/pip install datatrove spacy orjson tokenizers 'xxhash<4'``.
 Out: MB/s of CPU time, the share of equal keep-or-drop decisions, and the documents judged otherwise.
 
     python benchmarks/corpus.py [--documents FOLDER] [--count 3000] [--json FILE]
@@ -16,12 +16,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge.models import peers_folder
 
 TURNS = 3
-PEER = """
+PEER_RULES = """
 import json, sys, time
 from datatrove.data import Document
 from datatrove.pipeline import filters as f
@@ -39,8 +42,34 @@ def verdict(text):
     return ""
 began = time.process_time()
 verdicts = [verdict(text) for text in texts]
-json.dump({"seconds": time.process_time() - began, "verdicts": verdicts}, sys.stdout)
+json.dump({"seconds": time.process_time() - began, "results": verdicts}, sys.stdout)
 """
+PEER_MINHASH = """
+import json, sys, time
+from datatrove.pipeline.dedup.minhash import MinhashConfig, MinhashDedupSignature
+texts = json.load(open(sys.argv[1]))
+step = MinhashDedupSignature("/nowhere", MinhashConfig())  # 14 x 8 on word 5-grams, 64 bits, as ours
+sign = lambda text: step.get_signature(step.get_shingles(text))
+sign("It is a warm day. " * 40)
+began = time.process_time()
+count = sum(len(sign(text)) for text in texts)
+json.dump({"seconds": time.process_time() - began, "results": count}, sys.stdout)
+"""
+
+
+@dataclass(frozen=True)
+class Turns:
+    """Best MB/s of each side, and what each found in its last turn."""
+
+    ours: float
+    peer: float
+    mine: Any
+    theirs: Any
+
+    @property
+    def ratio(self) -> float:
+        """How many times as fast ours is."""
+        return self.ours / self.peer
 
 
 def main() -> int:
@@ -55,44 +84,67 @@ def main() -> int:
         print(f"not measured: {options.peer} is missing; see the top of {__file__}", file=sys.stderr)
         return 0
     texts = _texts(options.documents, options.count)
-    size = sum(len(text.encode()) for text in texts) / 1e6
-    ours, peers, mine, theirs = _turns(texts, size, options.peer)
-    different = [(a, b) for a, b in zip(mine, theirs, strict=True) if bool(a) != bool(b)]
-    for a, b in different[:20]:
-        print(f"judged otherwise: ours {a or 'kept'}, datatrove {b or 'kept'}")
-    same = 1 - len(different) / len(texts)
-    best, peer = max(ours), max(peers)
-    print(f"{len(texts)} documents, {size:.1f} MB; kept {sum(not v for v in mine)}")
-    print(f"rule chain: {best:.2f} MB/s, datatrove {peer:.3f} MB/s: {best / peer:.1f}x; same decisions {same:.2%}")
-    claims = {
-        "rule chain, MB/s on one core": {"ours": best, "peer": peer, "ratio": best / peer, "target": 20.0},
-        "same decisions as datatrove": {"ours": same, "peer": None, "ratio": None, "target": 0.995},
-    }
+    print(f"{len(texts)} documents, {_megabytes(texts):.1f} MB")
+    claims = {**_rules(texts, options.peer), **_signatures(texts, options.peer)}
     if options.json:
         options.json.write_text(json.dumps(claims, indent=2) + "\n")
     return 0
 
 
-def _turns(texts: list[str], size: float, peer: Path) -> tuple[list[float], list[float], list[str], list[str]]:
+def _rules(texts: list[str], peer: Path) -> dict[str, Any]:
     from smolforge.corpus.fineweb import FineWebRules, judge
 
     rules = FineWebRules()
-    ours, peers = [], []
-    mine: list[str] = []
-    theirs: list[str] = []
+    found = _turns(texts, lambda: judge(rules.measure(texts)), PEER_RULES, peer)
+    different = [(a, b) for a, b in zip(found.mine, found.theirs, strict=True) if bool(a) != bool(b)]
+    for a, b in different[:20]:
+        print(f"judged otherwise: ours {a or 'kept'}, datatrove {b or 'kept'}")
+    same = 1 - len(different) / len(texts)
+    print(f"rule chain: {found.ours:.2f} MB/s, datatrove {found.peer:.3f} MB/s: {found.ratio:.1f}x; same {same:.2%}")
+    return {
+        "rule chain, MB/s on one core": _claim(found, 20.0),
+        "same decisions as datatrove": {"ours": same, "peer": None, "ratio": None, "target": 0.995},
+    }
+
+
+def _signatures(texts: list[str], peer: Path) -> dict[str, Any]:
+    from smolforge.corpus.config import DedupConfig
+    from smolforge.corpus.near_dedup import nomination_keys
+
+    def sign() -> int:
+        cache: dict[str, int] = {}
+        return sum(len(nomination_keys(text, "en", DedupConfig(), cache)) for text in texts)
+
+    found = _turns(texts, sign, PEER_MINHASH, peer)
+    print(f"MinHash: {found.ours:.2f} MB/s, datatrove {found.peer:.3f} MB/s: {found.ratio:.1f}x")
+    return {"MinHash signatures, MB/s on one core": _claim(found, 10.0)}
+
+
+def _claim(found: Turns, target: float) -> dict[str, float]:
+    return {"ours": found.ours, "peer": found.peer, "ratio": found.ratio, "target": target}
+
+
+def _turns(texts: list[str], work: Callable[[], Any], script: str, peer: Path) -> Turns:
+    """Run both sides in turns over the same texts; CPU time of one process each."""
+    size, ours, peers = _megabytes(texts), [], []
+    mine = theirs = None
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(texts, file)
         file.flush()
         for turn in range(TURNS):
             began = time.process_time()
-            mine = judge(rules.measure(texts))
+            mine = work()
             ours.append(size / (time.process_time() - began))
-            done = subprocess.run([peer, "-c", PEER, file.name], capture_output=True, text=True, check=True)
+            done = subprocess.run([peer, "-c", script, file.name], capture_output=True, text=True, check=True)
             found = json.loads(done.stdout)
             peers.append(size / found["seconds"])
-            theirs = found["verdicts"]
+            theirs = found["results"]
             print(f"turn {turn + 1}: {ours[-1]:.2f} MB/s, datatrove {peers[-1]:.3f}", file=sys.stderr)
-    return ours, peers, mine, theirs
+    return Turns(max(ours), max(peers), mine, theirs)
+
+
+def _megabytes(texts: list[str]) -> float:
+    return sum(len(text.encode()) for text in texts) / 1e6
 
 
 def _texts(place: Path | None, count: int) -> list[str]:

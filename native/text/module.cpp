@@ -9,11 +9,14 @@
 #include <stdexcept>
 
 #include "fineweb.h"
+#include "minhash.h"
 
 namespace nb = nanobind;
 using namespace smolforge;
 
 namespace {
+
+constexpr size_t kMostRows = 1024;
 
 using Flags = nb::ndarray<const uint16_t, nb::shape<kCodePoints>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
@@ -88,9 +91,24 @@ class FineWebMeter {
     FineWeb meter_;
 };
 
+nb::ndarray<nb::numpy, uint64_t, nb::ndim<1>> keys_of(nb::ndarray<const uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> shingles, size_t bands,
+                                                      size_t rows) {
+    if (bands == 0 || rows == 0 || bands > kMostRows || rows > kMostRows) throw std::invalid_argument("bands and rows: 1 to 1024 expected");
+    const size_t count = shingles.shape(0) ? bands : 0;  // a text without shingles has no keys
+    auto keys = std::make_unique<uint64_t[]>(bands);
+    if (count) {
+        nb::gil_scoped_release release;
+        band_keys(shingles.data(), shingles.shape(0), bands, rows, keys.get());
+    }
+    uint64_t* kept = keys.release();
+    nb::capsule owner(kept, [](void* p) noexcept { delete[] static_cast<uint64_t*>(p); });
+    return {kept, {count}, owner};
+}
+
 }  // namespace
 
 NB_MODULE(_text, m) {
+    m.def("band_keys", &keys_of, nb::arg("shingles"), nb::arg("bands"), nb::arg("rows"));
     nb::class_<FineWebMeter>(m, "FineWebMeter")
         .def(nb::init<Flags, const std::map<std::string, std::vector<int>>&, const std::vector<std::string>&, const std::vector<std::string>&>(),
              nb::arg("flags"), nb::arg("exceptions"), nb::arg("stop_words"), nb::arg("policies"))

@@ -3,6 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+def band_keys(shingles: NDArray[np.uint64], bands: int, rows: int) -> NDArray[np.uint64]:
+    """Return uint64 (bands,), or (0,) without shingles; see ``minhash.band_keys``."""
+
 class FineWebMeter:
     """Measures texts; keeps scratch memory, so one thread at a time may use it."""
 

@@ -1,4 +1,4 @@
-"""MinHash in NumPy: word n-grams hashed to 64 bits, 14 bands of 8 minima each.
+"""MinHash: word n-grams hashed to 64 bits, 14 bands of 8 minima each.
 
 Input: words of a document. Output: one 64-bit key a band; equal keys nominate a pair. Bands and rows as in FineWeb
 (arXiv 2406.17557): a pair of Jaccard similarity s meets with probability 1 - (1 - s^8)^14. The format is ours, so
@@ -13,9 +13,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from smolforge.corpus import _text
+
 U64 = NDArray[np.uint64]
 _GOLDEN = 0x9E3779B97F4A7C15
-_CHUNK = 4096  # shingles hashed at a time: 4096 x 112 x 8 bytes = 3.7 MB
 
 
 def mix(x_N: U64) -> U64:
@@ -27,14 +28,10 @@ def mix(x_N: U64) -> U64:
 
 def word_hashes(words: Sequence[str], cache: dict[str, int]) -> U64:
     """Return BLAKE2b-64 of each word, shape (len(words),); ``cache`` remembers words between documents."""
-    values = np.empty(len(words), dtype=np.uint64)
-    for index, word in enumerate(words):
-        known = cache.get(word)
-        if known is None:
-            digest = hashlib.blake2b(word.encode(), digest_size=8).digest()
-            known = cache[word] = int.from_bytes(digest, "little")
-        values[index] = known
-    return values
+    for word in words:
+        if word not in cache:
+            cache[word] = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
+    return np.fromiter(map(cache.__getitem__, words), dtype=np.uint64, count=len(words))
 
 
 def shingles(hashes_W: U64, n: int) -> U64:
@@ -55,19 +52,9 @@ def band_keys(shingles_S: U64, bands: int, rows: int) -> U64:
     """Return the band keys, shape (bands,), or shape (0,) for a document without shingles.
 
     Row r's hash of shingle s is mix(s xor seed_r): a permutation of 64-bit values, so minima of different documents
-    agree with probability equal to their Jaccard similarity.
+    agree with probability equal to their Jaccard similarity. A key is mix() over its band's number and minima.
     """
-    if not len(shingles_S):
-        return np.empty(0, dtype=np.uint64)
-    seeds_R = mix(np.arange(1, bands * rows + 1, dtype=np.uint64) * np.uint64(_GOLDEN))
-    minima_R = np.full(bands * rows, np.iinfo(np.uint64).max, dtype=np.uint64)
-    for start in range(0, len(shingles_S), _CHUNK):
-        chunk = shingles_S[start : start + _CHUNK]
-        np.minimum(minima_R, mix(chunk[:, None] ^ seeds_R[None, :]).min(axis=0), out=minima_R)
-    keys = np.arange(bands, dtype=np.uint64)
-    for row in range(rows):
-        keys = mix(keys + minima_R.reshape(bands, rows)[:, row] + np.uint64(_GOLDEN))
-    return keys
+    return _text.band_keys(shingles_S, bands, rows)
 
 
 def contained_share(part: U64, whole: U64) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from smolforge.corpus.config import DedupConfig
-from smolforge.corpus.minhash import band_keys, contained_share, shingles, word_hashes
+from smolforge.corpus.minhash import band_keys, contained_share, mix, shingles, word_hashes
 from smolforge.corpus.near_dedup import (
     Candidate,
     NearDuplicates,
@@ -139,6 +139,19 @@ def test_bands_meet_at_the_published_rate() -> None:
     for similarity, count in met.items():
         expected = 1 - (1 - similarity**8) ** 14
         assert abs(count / 150 - expected) < 0.1, (similarity, count)
+
+
+@pytest.mark.parametrize(("count", "bands", "rows"), [(1, 14, 8), (37, 14, 8), (500, 3, 5), (9, 64, 32)])
+def test_band_keys_are_those_of_the_definition(count: int, bands: int, rows: int) -> None:
+    given = mix(np.arange(count, dtype=np.uint64))
+    golden = np.uint64(0x9E3779B97F4A7C15)
+    seeds = mix(np.arange(1, bands * rows + 1, dtype=np.uint64) * golden)
+    minima = mix(given[:, None] ^ seeds[None, :]).min(axis=0).reshape(bands, rows)
+    keys = np.arange(bands, dtype=np.uint64)
+    for row in range(rows):
+        keys = mix(keys + minima[:, row] + golden)
+    np.testing.assert_array_equal(band_keys(given, bands, rows), keys)
+    assert len(band_keys(given[:0], bands, rows)) == 0
 
 
 def test_containment_counts_shingles() -> None:
