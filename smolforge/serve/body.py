@@ -134,7 +134,10 @@ def _refusal(error: ValidationError, value: Any, model: type[Fields]) -> Problem
         text = f"the field '{path}' is not supported{hint or nearest(name, model.model_fields)}"
         return Problem(400, text, param=path, code="unsupported_field")
     message = first["msg"].removeprefix("Value error, ")
-    return Problem(400, f"{path}: {message}" if path else message, param=path or None, code="invalid_value")
+    if not path:  # a rule over several fields names the one at fault first
+        word = message.split()[0]
+        return Problem(400, message, param=word if word in model.model_fields else None, code="invalid_value")
+    return Problem(400, f"{path}: {message}", param=path, code="invalid_value")
 
 
 def _path(loc: Sequence[int | str], value: Any, missing: bool) -> str:

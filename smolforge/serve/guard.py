@@ -48,6 +48,9 @@ class Guard:
             await self._serve(scope, receive, seen)
         except (ClientDisconnect, SlowReader):
             pass
+        except asyncio.CancelledError:
+            if not self.serving.draining:
+                raise
         except Exception as error:
             problem = problem_of(error)
             if seen.status is None:
@@ -126,7 +129,7 @@ class Guard:
 
     def _bounded(self, receive: Receive) -> Receive:
         """Return ``receive`` for a body of bounded size that comes in a bounded time."""
-        limit, seconds = self.serving.settings.body_bytes, self.serving.settings.body_timeout
+        limit, seconds = self.serving.settings.body_bytes, self.serving.settings.arrival
         until = time.monotonic() + seconds
         taken, complete = 0, False
 

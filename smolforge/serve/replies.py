@@ -18,6 +18,7 @@ from smolforge.engine.engine import Engine
 from smolforge.engine.lease import Lease
 from smolforge.engine.work import Stopped
 from smolforge.errors import SmolforgeError
+from smolforge.serve.connection import cut
 from smolforge.serve.problems import Problem, problem_of
 from smolforge.serve.serving import Serving
 
@@ -33,16 +34,16 @@ class _Reply(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or stop when the client leaves."""
-        engine, lease = self._serving.engine.lend(self._serving.settings.timeout)
-        answering = asyncio.create_task(self._answer(engine, lease, scope, _impatient(send, self._serving, scope)))
-        leaving = asyncio.create_task(_left(receive))
-        try:
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            lease.end()
-            leaving.cancel()
-            answering.cancel()
-            await asyncio.gather(answering, leaving, return_exceptions=True)
+        with self._serving.lend() as (engine, lease):
+            answering = asyncio.create_task(self._answer(engine, lease, scope, _impatient(send, self._serving, scope)))
+            leaving = asyncio.create_task(_left(receive))
+            try:
+                await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                lease.end()
+                leaving.cancel()
+                answering.cancel()
+                await asyncio.gather(answering, leaving, return_exceptions=True)
         if not answering.cancelled() and (error := answering.exception()) is not None:
             raise error
 
@@ -143,9 +144,8 @@ def _impatient(send: Send, serving: Serving, scope: Scope) -> Send:
             async with asyncio.timeout(serving.settings.stall):
                 await send(message)
         except TimeoutError:
-            transport = scope.get("state", {}).get("transport")
-            if transport is not None:
-                transport.abort()
+            if (transport := scope.get("state", {}).get("transport")) is not None:
+                cut(transport)
             raise SlowReader from None
 
     return send_soon

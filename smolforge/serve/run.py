@@ -6,14 +6,20 @@ Input: an open engine and settings. Output: an exit code. Access lines and probl
 from __future__ import annotations
 
 import socket
+from functools import partial
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from smolforge.engine.engine import Engine
 from smolforge.errors import ConfigError
 from smolforge.serve.app import make_app
+from smolforge.serve.connection import Connection
 from smolforge.serve.settings import Settings
+
+UNREAD = 256 << 10  # bytes the system holds for a client that does not read, of its own accord megabytes
+SPARE = 128  # connections beyond the requests that may be open: idle ones, and those that are told so
 
 
 def bound(settings: Settings) -> socket.socket:
@@ -21,6 +27,7 @@ def bound(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, UNREAD)  # every connection inherits it
     try:
         listener.bind((settings.host, settings.port))
         listener.listen()  # who connects before the server runs waits
@@ -36,20 +43,20 @@ class Server(uvicorn.Server):
     def __init__(self, engine: Engine, settings: Settings) -> None:
         app = make_app(engine, settings)
         self.serving = app.serving
+        connection: Any = partial(Connection, patience=settings.arrival, most=settings.open + SPARE)
         config = uvicorn.Config(
-            app, lifespan="off", log_config=None, access_log=False, server_header=False, proxy_headers=False, ws="none",
-            timeout_graceful_shutdown=1,
+            app, http=connection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            proxy_headers=False, timeout_graceful_shutdown=1,
         )  # fmt: skip
         super().__init__(config)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Take a signal; it is not raised again behind the server, so the exit code is ours."""
-        if self.serving.draining:
-            self.should_exit = self.force_exit = True
         self.serving.drain()
 
     async def on_tick(self, counter: int) -> bool:
-        """Ask ten times a second whether it is over: told to stop, and nothing runs, or not in time."""
+        """Ask ten times a second whether it is over."""
+        self.serving.cut_late()
         self.should_exit = self.should_exit or self.serving.drained
         return await super().on_tick(counter)
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from starlette.requests import Request
 
 from smolforge.engine.engine import Engine
+from smolforge.engine.lease import Lease
 from smolforge.serve.metrics import Metrics
 from smolforge.serve.problems import Problem
 from smolforge.serve.settings import Settings
@@ -22,6 +24,7 @@ from smolforge.serve.settings import Settings
 P = ParamSpec("P")
 Result = TypeVar("Result")
 THREADS = 4  # for templates, grammars and tokenizing
+GRACE = 2.0  # seconds for answers that were cut to be sent
 TASKS = 32  # tasks at once; each waits in a thread for the engine
 
 
@@ -35,6 +38,7 @@ class Serving:
         self.metrics = Metrics()
         self.open = 0
         self._drain_until: float | None = None
+        self._leases: set[Lease] = set()
         self._threads = ThreadPoolExecutor(THREADS, "smolforge-serve")
         self._task_threads = ThreadPoolExecutor(TASKS, "smolforge-task")
         self._tasks = 0
@@ -46,12 +50,31 @@ class Serving:
 
     @property
     def drained(self) -> bool:
-        """Whether nothing runs any more, or has run for too long since."""
-        return self._drain_until is not None and (not self.open or time.monotonic() > self._drain_until)
+        """Whether nothing runs any more, or does not end although it was cut."""
+        until = self._drain_until
+        return until is not None and (not self.open or time.monotonic() > until + GRACE)
 
     def drain(self) -> None:
-        """Refuse what comes from now on."""
-        self._drain_until = time.monotonic() + self.settings.drain
+        """Refuse what comes from now on; the second time, or when time is up, cut what runs."""
+        seconds = 0.0 if self.draining else self.settings.drain
+        self._drain_until = time.monotonic() + seconds
+
+    def cut_late(self) -> None:
+        """Let what still runs when the drain is over answer with what there is."""
+        if self._drain_until is not None and time.monotonic() > self._drain_until:
+            for lease in list(self._leases):
+                lease.end()
+
+    @contextmanager
+    def lend(self) -> Iterator[tuple[Engine, Lease]]:
+        """Give one request the engine, until the block ends, however it ends."""
+        engine, lease = self.engine.lend(self.settings.timeout)
+        self._leases.add(lease)
+        try:
+            yield engine, lease
+        finally:
+            lease.end()
+            self._leases.discard(lease)
 
     def expect(self, name: str | None) -> None:
         """Refuse a request for another model than the one that is here; no name means that one."""

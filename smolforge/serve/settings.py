@@ -28,9 +28,9 @@ class Settings:
 
     ``keys``: any of them opens the server; none: everybody on this machine may ask. ``allow_hosts``: further names that
     requests may be addressed to. ``allow_origins``: pages of other origins that may ask. ``timeout``: most seconds one
-    request may take. ``body_timeout``: until a request's body is here. ``stall``: how long a client may leave an answer
-    unread. ``drain``: how long running requests may go on after SIGTERM. ``body_bytes``: the largest body. ``open``:
-    HTTP requests at once; those above it are refused. ConfigError says what cannot be.
+    request may take. ``arrival``: until a request's head, and then its body, must be here. ``stall``: how long a client
+    may leave an answer unread. ``drain``: how long running requests may go on after SIGTERM. ``body_bytes``: the
+    largest body. ``open``: HTTP requests at once; those above it are refused. ConfigError says what cannot be.
     """
 
     host: str = "127.0.0.1"
@@ -39,7 +39,7 @@ class Settings:
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
     timeout: float = 600.0
-    body_timeout: float = 30.0
+    arrival: float = 30.0
     stall: float = 30.0
     drain: float = 30.0
     body_bytes: int = 4 << 20
@@ -56,7 +56,7 @@ class Settings:
                 raise ConfigError(f"an API key needs {SHORTEST_KEY} visible ASCII characters or more, without spaces")
         if not 0 <= self.port < 1 << 16:
             raise ConfigError(f"--port {self.port}: expected 0 (any free one) to 65535")
-        for name in ("timeout", "body_timeout", "stall", "drain"):
+        for name in ("timeout", "arrival", "stall", "drain"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"{name} is {getattr(self, name)}, expected more than 0 seconds")
         for host in self.allow_hosts:

@@ -5,11 +5,20 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 PATIENCE = 120.0  # seconds; a test machine may be slow
+
+
+def eventually(happened: Callable[[], bool]) -> None:
+    """Wait until something has happened; fail where it does not in a very long time."""
+    until = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < until, "it did not happen"
+        time.sleep(0.02)
 
 
 @dataclass(frozen=True)
@@ -79,10 +88,14 @@ class Client:
         finally:
             connection.close()
 
-    def connect(self, path: str, value: Any) -> socket.socket:
-        """Send a request and return the socket, for tests of clients that misbehave."""
+    def message(self, path: str, value: Any) -> bytes:
+        """Return a whole request as it goes over the wire."""
         body = json.dumps(value).encode()
         head = f"POST {path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\nContent-Length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
+    def connect(self, path: str, value: Any) -> socket.socket:
+        """Send a request and return the socket, for tests of clients that misbehave."""
         connection = socket.create_connection((self.host, self.port), PATIENCE)
-        connection.sendall(head.encode() + body)
+        connection.sendall(self.message(path, value))
         return connection
