@@ -69,7 +69,8 @@ class Tool:
         except ValidationError as error:
             wrong = [f"{'.'.join(map(str, one['loc'])) or 'arguments'}: {one['msg']}" for one in error.errors()]
             raise DataError(f"{self.name}: {'; '.join(wrong)}") from None
-        return {name: getattr(checked, name) for name in type(checked).model_fields if name in checked.model_fields_set}
+        fields = type(checked).model_fields
+        return {str(fields[name].alias): getattr(checked, name) for name in fields if name in checked.model_fields_set}
 
 
 def tool(function: Callable[..., Any]) -> Tool:
@@ -81,8 +82,8 @@ def tool(function: Callable[..., Any]) -> Tool:
     """
     name = getattr(function, "__name__", "")
     about, texts = read_docstring(inspect.getdoc(function) or "")
-    model = _arguments_model(function, name, texts)
-    schema = _without_titles(model.model_json_schema())
+    model, described = _arguments_model(function, name, texts)
+    schema = _without_titles(described)
     schema.pop("description", None)
     return Tool(_checked_name(name, f"function {name!r}"), about, schema, function, model)
 
@@ -179,8 +180,11 @@ def _checked_name(name: Any, where: str) -> str:
     return name
 
 
-def _arguments_model(function: Callable[..., Any], name: str, texts: Mapping[str, str]) -> type[BaseModel]:
-    """Return a Pydantic model whose fields are the function's parameters."""
+def _arguments_model(
+    function: Callable[..., Any], name: str, texts: Mapping[str, str]
+) -> tuple[type[BaseModel], dict[str, Any]]:
+    """Return a Pydantic model whose aliases are the function's parameters (a field may not be named e.g. ``json``), and
+    its schema."""
     from pydantic import ConfigDict, Field, create_model
     from pydantic.errors import PydanticUserError
 
@@ -196,9 +200,11 @@ def _arguments_model(function: Callable[..., Any], name: str, texts: Mapping[str
         if parameter.name not in hints:
             raise ConfigError(f"{where}: no type hint, so a model cannot know what to pass")
         default = ... if parameter.default is parameter.empty else parameter.default
-        fields[parameter.name] = (hints[parameter.name], Field(default, description=texts.get(parameter.name)))
+        about: dict[str, Any] = {"description": texts[parameter.name]} if parameter.name in texts else {}
+        fields[f"field_{len(fields)}"] = (hints[parameter.name], Field(default, alias=parameter.name, **about))
     try:
-        return create_model(name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
+        model = create_model(name, __config__=ConfigDict(extra="forbid"), **fields)
+        return model, model.model_json_schema()
     except (PydanticUserError, NameError, ValueError) as error:
         raise ConfigError(f"function '{name}': {str(error).splitlines()[0]}") from None
 
