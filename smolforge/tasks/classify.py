@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 INSTRUCTION = "Classify the user's text. Answer with the one label that fits best, and nothing else."
 MULTI_INSTRUCTION = 'For each label say whether it fits the user\'s text, as "label: yes" or "label: no".'
-LEAST = 1e-3  # ways of the label tree with less than this probability are not followed
+LEAST = 0.005  # ways of the label tree with less than this probability are not followed
 YES, NO = "yes", "no"
 FITS = 0.5  # the probability from which on a label is taken, with several labels a text
 _PROBES = ("A", "1")  # texts that begin differently: what their prompts share, all prompts share
