@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from smolforge.errors import ConfigError, SmolforgeError
+from smolforge.errors import ConfigError, DataError, SmolforgeError
 from smolforge.generator import Sampling
 from smolforge.tasks.in_order import in_order
 from smolforge.tasks.results import Cost
@@ -35,7 +35,7 @@ class CallResult:
     """Calls in their order, the result of each that was to be run, and the words of the last answer.
 
     ``reasoning`` is the last answer's; ``messages`` the whole conversation, to go on with. ``complete`` is False where
-    the last answer was cut off at its limit.
+    the last answer was cut off at its limit, or the conversation has outgrown the context.
     """
 
     calls: tuple[ToolCall, ...]
@@ -101,6 +101,7 @@ class _Talk:
     turns: int = 0
     answer: Answer | None = None
     text: str = ""
+    complete: bool = True
 
     def say(self, answer: Answer, may_call: bool) -> Sequence[ToolCall]:
         """Take the model's answer; return the calls it makes."""
@@ -129,7 +130,7 @@ class _Talk:
         assert self.answer is not None
         return CallResult(
             tuple(self.calls), tuple(self.results), self.text, self.answer.reasoning, self.turns,
-            self.answer.finish == "stop", tuple(self.messages), self.cost,
+            self.complete and self.answer.finish == "stop", tuple(self.messages), self.cost,
         )  # fmt: skip
 
 
@@ -162,7 +163,14 @@ def call(
         wanted = choice if turn == 1 else NONE if turn == max_turns else AUTO
         rows, _ = tool_messages(engine.codec, talk.messages, known)
         asked = _asked(engine, known, wanted, parallel, options)
-        calls = talk.say(engine.chat(rows, **asked), wanted != NONE)
+        try:
+            answer = engine.chat(rows, **asked)
+        except DataError:
+            if not talk.results:
+                raise
+            talk.complete = False  # what has run has run: its results are not lost because there is no room for more
+            break
+        calls = talk.say(answer, wanted != NONE)
         if not calls or not run or approve is None:
             break
         for one in calls:
