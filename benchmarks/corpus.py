@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.models import peers_folder
+from edge.texts import english_texts
 
 TURNS = 3
 PEER_RULES = """
@@ -83,7 +84,7 @@ def main() -> int:
     if not options.peer.is_file():
         print(f"not measured: {options.peer} is missing; see the top of {__file__}", file=sys.stderr)
         return 0
-    texts = _texts(options.documents, options.count)
+    texts = english_texts(options.documents, options.count)
     print(f"{len(texts)} documents, {_megabytes(texts):.1f} MB")
     claims = {**_rules(texts, options.peer), **_signatures(texts, options.peer)}
     if options.json:
@@ -145,23 +146,6 @@ def _turns(texts: list[str], work: Callable[[], Any], script: str, peer: Path) -
 
 def _megabytes(texts: list[str]) -> float:
     return sum(len(text.encode()) for text in texts) / 1e6
-
-
-def _texts(place: Path | None, count: int) -> list[str]:
-    if place is None:
-        from pydoc_data import topics
-
-        return list(topics.topics.values())[:count]
-    import pyarrow.parquet as pq
-
-    texts: list[str] = []
-    for file in sorted(place.glob("*.parquet")) if place.is_dir() else [place]:
-        table = pq.read_table(file)
-        languages = table["language"].to_pylist() if "language" in table.column_names else ["en"] * table.num_rows
-        texts += [t for t, language in zip(table["text"].to_pylist(), languages, strict=True) if language == "en"]
-        if len(texts) >= count:
-            break
-    return texts[:count]
 
 
 if __name__ == "__main__":
