@@ -6,9 +6,9 @@ Input: a text, its sections and the engine's answers. Output: ``Found``, or the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from smolforge.errors import DataError, SmolforgeError
 from smolforge.tasks.merge_sections import Part, merge, most_sourced
@@ -32,15 +32,25 @@ class Found:
     cost: Cost
 
 
+class Asks(Protocol):
+    """Whoever asked, for what turns up on the way."""
+
+    def again(self, text: str) -> Answer | None:
+        """Ask once more about a section whose answer did not come to an end; None where that is of no use."""
+
+    def fits(self, text: str) -> bool:
+        """Whether JSON text fits the schema as it was given."""
+
+
 class Reading:
-    """One text whose answers are gathered. ``fits`` says whether JSON text fits the schema as it was given."""
+    """One text whose answers are gathered."""
 
     def __init__(
-        self, form: Form, text: str, sections: Sequence[Section], fits: Callable[[str], bool],
-        error: SmolforgeError | None = None,
-    ) -> None:  # fmt: skip
-        self._form, self._text, self._sections, self._fits, self._error = form, text, sections, fits, error
+        self, form: Form, sections: Sequence[Section], asker: Asks, error: SmolforgeError | None = None
+    ) -> None:
+        self._form, self._sections, self._asker, self._error = form, sections, asker, error
         self._answers: list[Answer | None] = []
+        self._cost = Cost()
 
     @property
     def complete(self) -> bool:
@@ -52,6 +62,10 @@ class Reading:
         answer = None
         try:
             answer = stream.answer()
+            self._cost += Cost.of(answer)
+            if answer.finish == "length" and (second := self._asker.again(self._sections[len(self._answers)].text)):
+                answer = second
+                self._cost += Cost.of(answer)
         except SmolforgeError as error:
             self._error = self._error or error
         self._answers.append(answer)
@@ -69,8 +83,7 @@ class Reading:
         parts = [self._part(section, answer) for section, answer in zip(self._sections, answers, strict=True)]
         whole = self._whole(parts)
         reasoning = tuple(answer.reasoning for answer in answers if answer.reasoning)
-        cost = sum(map(Cost.of, answers), Cost())
-        return Found(whole.value, whole.fields, reasoning, len(parts), cost)
+        return Found(whole.value, whole.fields, reasoning, len(parts), self._cost)
 
     def _part(self, section: Section, answer: Answer) -> Part:
         if answer.finish == "length":
@@ -89,7 +102,7 @@ class Reading:
         merged = merge(parts, self._form.shown)
         if len(parts) == 1 and merged.value == parts[0].value:
             return parts[0]
-        return merged if self._fits(json.dumps(merged.value, ensure_ascii=False)) else most_sourced(parts)
+        return merged if self._asker.fits(json.dumps(merged.value, ensure_ascii=False)) else most_sourced(parts)
 
 
 def _moved(field: Field, by: int) -> Field:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from smolforge.engine.constraint_forms import checked_schema
 from smolforge.errors import ConfigError, nearest
 
 SPAN = "x-span"
-MAX_ITEMS = 32  # of a list whose schema sets no bound
-MAX_LENGTH = 400  # characters of a string whose schema sets no bound
-MAX_FORMATTED = 64  # characters of a date, an address, a number with a format
+MAX_FORMATTED = 100  # characters of a date, an address or whatever else has a format
 MAX_NUMBER = 10**15  # of a number whose schema sets no bound: what a float still holds exactly
 DECIMALS = 1e-6  # a number's smallest step, where its bounds are not nearly as near to each other
 
@@ -43,14 +42,26 @@ _MAPS = ("properties", "patternProperties", "$defs", "definitions")
 _SINGLE = ("items", "additionalProperties")
 
 
-def canonical(schema: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Bounds:
+    """What a list may hold at most, and a string in characters, where their schema sets no bound."""
+
+    items: int
+    length: int
+
+
+USUAL = Bounds(32, 400)
+TIGHT = Bounds(8, 48)  # for a second try, where the model did not come to an end
+
+
+def canonical(schema: Mapping[str, Any], bounds: Bounds = USUAL) -> dict[str, Any]:
     """Return the schema that is enforced; ConfigError names a keyword that cannot be, and where it stands."""
     checked_schema(schema, "compact")  # its size and depth: what follows recurses
     nodes = list(walk(schema))
     for where, node in nodes:
         _check(where, node)
     merging = any("allOf" in node or ("properties" in node and _refers(node)) for _, node in nodes)
-    made = _canonical(schema, close=not merging)
+    made = _canonical(schema, not merging, bounds)
     assert isinstance(made, dict)
     return made
 
@@ -130,7 +141,7 @@ def can_copy(node: Mapping[str, Any]) -> bool:
     return len(kinds) == 1 and kinds <= {"string", "integer", "number"}
 
 
-def _canonical(schema: Any, close: bool) -> Any:
+def _canonical(schema: Any, close: bool, bounds: Bounds) -> Any:
     if isinstance(schema, bool):
         return schema
     marked = bool(schema.get(SPAN)) and not can_copy(schema)
@@ -138,16 +149,20 @@ def _canonical(schema: Any, close: bool) -> Any:
     node = {name: value for name, value in schema.items() if name not in ANNOTATIONS and not name.startswith("x-")}
     for name in _LISTS:
         if name in node:
-            node[name] = [_canonical(_marked(inner, target), close) for inner in node[name]]
+            node[name] = [_canonical(_marked(inner, target), close, bounds) for inner in node[name]]
     for name in _MAPS:
         if name in node:
-            node[name] = {key: _canonical(inner, close) for key, inner in node[name].items()}
+            node[name] = {key: _canonical(inner, close, bounds) for key, inner in node[name].items()}
     for name in _SINGLE:
         if name in node:
-            node[name] = _canonical(_marked(node[name], target), close)
+            node[name] = _canonical(_marked(node[name], target), close, bounds)
     if close and "properties" in node and not _refers(node) and "patternProperties" not in node:
         node.setdefault("additionalProperties", False)
-    _bound(node)
+    if isinstance(node.get("items"), dict) and node["items"].keys() >= {"type", "maxLength"}:
+        node["items"].setdefault(
+            "minLength", min(1, node["items"]["maxLength"])
+        )  # an empty text in a list says nothing
+    _bound(node, bounds)
     return {**node, SPAN: True} if schema.get(SPAN) and not marked else node
 
 
@@ -155,31 +170,31 @@ def _marked(inner: Any, target: Mapping[str, Any] | None) -> Any:
     return {**target, SPAN: True} if target is not None and inner is target else inner
 
 
-def _bound(node: dict[str, Any]) -> None:
+def _bound(node: dict[str, Any], bounds: Bounds) -> None:
     """Set the bounds that a schema leaves open."""
     kind = node.get("type")
     kinds = kind if isinstance(kind, list) else [kind]
     given = node.keys() & {"enum", "const"}
     if "string" in kinds and not node.keys() & {"maxLength", "pattern", "enum", "const"}:
-        most = MAX_FORMATTED if node.get("format", "uri") != "uri" else MAX_LENGTH
+        most = MAX_FORMATTED if "format" in node else bounds.length
         node["maxLength"] = max(most, node.get("minLength", 0))
     if "array" in kinds and not given:
         fixed = len(node.get("prefixItems", ()))
         if fixed:
             node.setdefault("items", False)
-        node.setdefault("maxItems", max(MAX_ITEMS, node.get("minItems", 0), fixed))
+        node.setdefault("maxItems", max(bounds.items, node.get("minItems", 0), fixed))
     if "object" in kinds and not given and not node.keys() & {"properties", "patternProperties", "required"}:
-        _bound_map(node)
+        _bound_map(node, bounds)
     if ("integer" in kinds or "number" in kinds) and not given and "multipleOf" not in node:
         _bound_number(node, whole="number" not in kinds)
 
 
-def _bound_map(node: dict[str, Any]) -> None:
+def _bound_map(node: dict[str, Any], bounds: Bounds) -> None:
     """Bound the keys of an object that names none."""
     values = node.get("additionalProperties", True)
     if values is not False:
         node.update(patternProperties={_KEY: values}, additionalProperties=False)
-        node.setdefault("maxProperties", max(MAX_ITEMS, node.get("minProperties", 0)))
+        node.setdefault("maxProperties", max(bounds.items, node.get("minProperties", 0)))
 
 
 def _bound_number(node: dict[str, Any], whole: bool) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from smolforge.errors import ConfigError, DataError, nearest
-from smolforge.tasks.schema_checks import SPAN, can_copy, canonical
+from smolforge.tasks.schema_checks import SPAN, TIGHT, can_copy, canonical
 
 TYPES: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},
@@ -48,11 +48,12 @@ Schema = Mapping[str, Any] | str | Path | type[Any]  # a type: a Pydantic model
 @dataclass(frozen=True)
 class Form:
     """What answers are held to. ``shown`` is the schema as it was given; ``schema`` the one that is enforced: objects
-    without further keys, strings, lists and numbers bounded, spans marked on strings alone. ``model``: the Pydantic
-    model it came from."""
+    without further keys, strings, lists and numbers bounded; ``tight`` the same with narrower bounds where the given
+    one has none. ``model``: the Pydantic model it came from."""
 
     shown: dict[str, Any]
     schema: dict[str, Any]
+    tight: dict[str, Any]
     model: type[Any] | None = None
 
     def object(self, value: Any) -> Any:
@@ -76,7 +77,7 @@ def read_form(schema: Schema) -> Form:
         shown = schema.model_json_schema()
     else:
         shown = read_schema(schema)
-    return Form(shown, canonical(shown), schema if isinstance(schema, type) else None)
+    return Form(shown, canonical(shown), canonical(shown, TIGHT), schema if isinstance(schema, type) else None)
 
 
 def read_schema(schema: Mapping[str, Any] | str | Path) -> dict[str, Any]:

@@ -21,6 +21,10 @@ from smolforge.tasks.source_spans import UNSPACED, numbers
 
 # Escapes, words, and single characters; scripts that are written without spaces are cut at every character.
 _CHUNK = re.compile(rf"\\u[0-9a-f]{{4}}|\\.|[^\W_{UNSPACED}]+|.", re.DOTALL)
+_MARKS = r",;:.!?…、。，；：！？"  # no phrase begins with one of these
+_BEGIN = rf'([^\\\s{_MARKS})\]}}]|\\["\\])'
+_END = r'([^\\\s,;:、，；：]|\\["\\])'
+_ANY = r"(\\u[0-9a-f]{4}|\\[^u]|[^\\])"
 _SEPARATORS: dict[Whitespace, tuple[str, str]] = {"compact": (",", ":"), "spaced": (", ", ": ")}
 _OBJECT = frozenset({"type", "properties", "required", "additionalProperties", "$defs", "definitions"})
 _LIST = frozenset({"type", "items", "minItems", "maxItems", "$defs", "definitions"})
@@ -103,12 +107,10 @@ class _Rules:
         return f'({name} | "null")' if "null" in kinds else name
 
     def _string(self, node: Mapping[str, Any]) -> str:
-        bounds = node.get("minLength", 0), node.get("maxLength")
+        bounds = node.get("minLength", 0), node["maxLength"]
         if bounds not in self._spans:
             self._spans[bounds] = f"S{len(self._spans)}"
-            least, most = bounds
-            length = f" & /(\\\\u[0-9a-f]{{4}}|\\\\[^u]|[^\\\\]){{{least},{'' if most is None else most}}}/"
-            self.lines.append(f'{self._spans[bounds]}: "\\"" (SUB{length}) "\\""')
+            self.lines.append(f'{self._spans[bounds]}: "\\"" (SUB & /{_length(*bounds)}/) "\\""')
         return self._spans[bounds]
 
     def _number(self, node: Mapping[str, Any], whole: bool) -> str:
@@ -145,6 +147,14 @@ class _Rules:
         item = self.rule(node["items"], f"{where}/items")
         items = f"{item} ({self._item} {item}){{{max(0, least - 1)},{most - 1}}}"
         return self._add(f'"[" {items if least else f"({items})?"} "]"')
+
+
+def _length(least: int, most: int) -> str:
+    """Return a pattern of ``least`` to ``most`` characters that begin and end as a phrase does."""
+    if most == 0:
+        return ""
+    longer = f"{_BEGIN}{_ANY}{{{max(0, least - 2)},{most - 2}}}{_END}" if most > 1 else _BEGIN
+    return f"({longer}{f'|{_BEGIN}' if least < 2 else ''}){'?' if least == 0 else ''}"
 
 
 def _holds_span(node: Any, root: Mapping[str, Any], seen: set[str]) -> bool:

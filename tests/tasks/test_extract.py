@@ -134,9 +134,14 @@ def test_company_changes_nothing(engine: Engine) -> None:
 
 def test_long_texts_are_read_in_sections_and_offsets_stay_true(engine: Engine) -> None:
     people = ["Alice Abel", "Bruno Brandt", "Carla Cruz", "Dmitri Dahl", "Elena Engel", "Farid Fuchs"]
-    filler = "The committee talked about the weather and the garden for a while, and nothing was decided. "
-    text = "\n\n".join(f"Report {i}. {person} lives in town {i}. {filler * 6}" for i, person in enumerate(people, 1))
-    found = extract(engine, text, "people [span]: names of people", section_tokens=160)
+    trades = ["baker", "pilot", "doctor", "farmer", "singer", "judge"]
+    towns = ["Lyon", "Porto", "Turin", "Leeds", "Graz", "Bonn"]
+    text = "\n\n".join(
+        f"{who} is a {trade} in {town}. Every morning {who} walks to work, and every {trade} in {town} knows it. "
+        f"{who} has lived in {town} for {20 + len(town)} years."
+        for who, trade, town in zip(people, trades, towns, strict=True)
+    )
+    found = extract(engine, text, "people [span]: names of people", section_tokens=64)
     assert found.sections > 3
     true_sources(found, text)
     assert all(name in text for name in found.value["people"])
