@@ -17,6 +17,7 @@ from edge import classification, extraction, routing, table
 
 ROWS: dict[str, table.Row] = {
     "extraction": extraction.row,
+    "extraction_together": extraction.together,
     "classification": classification.row,
     "documents": routing.row,
 }

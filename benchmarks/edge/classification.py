@@ -23,7 +23,7 @@ from .setting import Setting
 
 TARGET = 5.0
 CONTEXT, MAX_TOKENS = 1024, 32
-SLOTS = 16
+SLOTS = 8
 PEER_OPTIONS: tuple[str, ...] = ("-np", str(SLOTS), "--cache-ram", "0")
 SLICE, QUICK_SLICE = 30, 16
 

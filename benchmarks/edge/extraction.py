@@ -6,10 +6,12 @@ less: tokens per answer, and how many answers satisfy the schema.
 
 from __future__ import annotations
 
+import itertools
 import json
 import statistics
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from jsonschema import Draft202012Validator
 from smolforge.engine.engine import Engine
 
 from . import models, peer
-from .calm import watched
+from .calm import in_turn, watched
 from .claims import Claim
 from .setting import Setting
 
@@ -36,6 +38,8 @@ PEER_OPTIONS: tuple[str, ...] = (
     "-np", "1", "--spec-type", "ngram-map-k", "--spec-ngram-map-k-size-n", "3", "--spec-ngram-map-k-size-m", "8",
     "--spec-draft-n-max", "8",
 )  # fmt: skip
+SLOTS = 8  # where many documents are there at once; drafts bring it nothing then
+TOGETHER_OPTIONS: tuple[str, ...] = ("-np", str(SLOTS), "--cache-ram", "0")
 
 Messages = list[dict[str, str]]
 
@@ -113,3 +117,41 @@ def row(setting: Setting) -> list[Claim]:
     seconds = [statistics.mean(a.seconds for a in answers) for answers in (mine, theirs)]
     note = f"ours {counts(mine, schema)}; peer {counts(theirs, schema)}; others took {statistics.median(disturbed):.0%}"
     return [Claim("extraction, seconds an answer", seconds[0], seconds[1], TARGET, "s", "lower", note)]
+
+
+def _numbered(chats: list[Messages], turn: int) -> list[Messages]:
+    """The chats with a number in front of each document, which keeps all but their shared start out of every cache."""
+    return [[*chat[:-1], {"role": "user", "content": f"({turn})\n{chat[-1]['content']}"}] for chat in chats]
+
+
+def together(setting: Setting) -> list[Claim]:
+    """All documents at once, each side with as many in work as is fastest for it, in turn."""
+    schema, chats = read_documents()
+    chats = chats[:SLOTS] if setting.quick else chats
+    path, mine, theirs = models.small(), list[Answer](), list[Answer]()
+    our_turns, peer_turns = itertools.count(), itertools.count()
+    with (
+        Engine.open(path, threads=setting.threads, context=CONTEXT) as engine,
+        peer.server(path, threads=setting.threads, context=CONTEXT // 2 * SLOTS, options=TOGETHER_OPTIONS) as server,
+        ThreadPoolExecutor(SLOTS) as clients,
+    ):
+
+        def our_seconds() -> float:
+            turn = _numbered(chats, next(our_turns))
+            start = time.perf_counter()
+            answers = engine.batch(turn, schema=schema, max_tokens=MAX_TOKENS)
+            seconds = (time.perf_counter() - start) / len(chats)
+            mine[:] = [Answer(answer.text, len(answer.tokens), seconds) for answer in answers]
+            return seconds
+
+        def peer_seconds() -> float:
+            prompts = [engine.codec.prompt(chat, "no_think") for chat in _numbered(chats, next(peer_turns))]
+            start = time.perf_counter()
+            theirs[:] = clients.map(lambda prompt: ask_peer(server, prompt, schema), prompts)
+            return (time.perf_counter() - start) / len(chats)
+
+        our_seconds()
+        peer_seconds()
+        pair = in_turn(our_seconds, peer_seconds, setting.turns, [server.pid])
+    note = f"ours {counts(mine, schema)}; peer {counts(theirs, schema)}; {pair.note}"
+    return [Claim("extraction, seconds a document", pair.ours, pair.peer, TARGET, "s", "lower", note)]

@@ -25,7 +25,7 @@ from .setting import Setting
 TARGET = 3.0
 CONTEXT, MAX_TOKENS = 1024, 48
 DOCUMENTS, QUICK_DOCUMENTS = 1000, 120
-SLOTS = 16
+SLOTS = 8
 PEER_OPTIONS: tuple[str, ...] = ("-np", str(SLOTS), "--cache-ram", "0")
 SCHEMA: dict[str, Any] = {
     "type": "object",
