@@ -81,7 +81,10 @@ export class Sidebar {
   #rename(conversation, row) {
     const input = el("input", { class: "input", "aria-label": "Title", maxlength: 200 });
     input.value = conversation.title;
+    let isDone = false; // removing a field that has the focus is also leaving it
     const done = (/** @type {boolean} */ keep) => {
+      if (isDone) return;
+      isDone = true;
       form.remove();
       if (keep && input.value.trim()) conversation.title = input.value.trim();
       void this.library.save(conversation, { touch: false });
@@ -97,7 +100,7 @@ export class Sidebar {
       event.stopPropagation();
       done(false);
     });
-    input.addEventListener("blur", () => form.isConnected && done(true));
+    input.addEventListener("blur", () => done(true));
     fill(row, form);
     input.select();
   }
