@@ -74,7 +74,7 @@ def _deep(depth: int) -> dict[str, Any]:
 
 
 HOSTILE: tuple[dict[str, Any], ...] = (
-    _deep(60),
+    _deep(40),
     {"$ref": "#/$defs/a0", "$defs": {f"a{i}": {"$ref": f"#/$defs/a{i + 1}"} for i in range(5000)}},
     {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
     {"type": "string", "pattern": "(" * 300 + "a" + ")" * 300},
