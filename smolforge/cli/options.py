@@ -83,8 +83,12 @@ def form_of(options: argparse.Namespace) -> dict[str, Any]:
     """Return the form as the engine's options name it; nothing where the answer is free."""
     if options.schema is not None:
         from smolforge.tasks.schema_forms import read_schema
+        from smolforge.tasks.span_grammar import has_spans
 
-        return {"schema": read_schema(options.schema)}
+        schema = read_schema(options.schema)
+        if has_spans(schema, schema):
+            raise ConfigError("--schema: a span is copied from a text; 'smolforge extract' knows which text that is")
+        return {"schema": schema}
     if options.choices is not None:
         choices = [choice.strip() for choice in options.choices.split(",")]
         if not all(choices):

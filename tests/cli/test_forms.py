@@ -43,6 +43,11 @@ def test_what_is_no_schema_is_refused(text: str) -> None:
         read_schema(text)
 
 
+def test_a_span_needs_a_text_to_copy_from(capsys: Capture) -> None:
+    assert main(["chat", "-p", "Ada is 36.", "--schema", "name span, age int"]) == 2
+    assert "smolforge extract" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("text", "size"), [("4GB", 4e9), ("3.5GiB", 3.5 * 2**30), ("500m", 5e8), ("1000", 1000)])
 def test_sizes_are_read_as_people_write_them(text: str, size: float) -> None:
     assert memory_bytes(text) == size
