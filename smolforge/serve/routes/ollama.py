@@ -83,7 +83,7 @@ async def embed(request: Request) -> Response:
             "prompt_eval_count": sum(map(len, ids)),
         }
 
-    return Whole(serving, lambda engine: serving.off_loop(work, engine))
+    return Whole(serving, lambda engine: serving.in_task(work, engine))
 
 
 @router.post("/show")
