@@ -85,7 +85,7 @@ def main() -> int:
 
 
 def plant(texts: Sequence[str], count: int) -> list[Planted]:
-    """Return originals, copies of a third of them (four kinds), and as many letters of one template as there are copies."""
+    """Return originals, copies of a third of them (four kinds), and as many letters of one template."""
     rng = random.Random(1)
     whole = [" ".join(text.split(" ")) for text in texts if LEAST_WORDS <= len(text.split()) <= MOST_WORDS][:count]
     documents = [Planted(f"original/{i}", text) for i, text in enumerate(whole)]
@@ -119,9 +119,9 @@ def _framed(text: str, rng: random.Random) -> str:
 
 def _letter(rng: random.Random) -> str:
     return TEMPLATE.format(
-        name=rng.choice(NAMES), other=rng.choice(NAMES), town=rng.choice(TOWNS), month=rng.choice(("May", "June", "July")),
-        day=rng.randint(1, 30), nights=rng.randint(2, 14), price=rng.randint(40, 190), minutes=rng.randint(3, 30),
-        number=rng.randint(10_000, 99_999), sight=rng.choice(SIGHTS),
+        name=rng.choice(NAMES), other=rng.choice(NAMES), town=rng.choice(TOWNS),
+        month=rng.choice(("May", "June", "July")), day=rng.randint(1, 30), nights=rng.randint(2, 14),
+        price=rng.randint(40, 190), minutes=rng.randint(3, 30), number=rng.randint(10_000, 99_999), sight=rng.choice(SIGHTS),
     )  # fmt: skip
 
 
