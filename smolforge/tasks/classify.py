@@ -6,6 +6,7 @@ labels stand first in the prompt, so that they are read once for all texts.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
@@ -166,12 +167,11 @@ class Classifier:
         return LabelTree(self.engine.codec.encode_text(self.labels), sorted(self.engine.model.stop))
 
     def _make_questions(self) -> Questions:
-        """Each label with a colon; what follows is the first token in which the two answers differ."""
+        """Return each label with a colon, and for each the first tokens in which the two answers differ."""
         answers = [self.engine.codec.encode_text([f"{label}: {word}" for label in self.labels]) for word in (YES, NO)]
         questions = [_common(a, b) for a, b in zip(*answers, strict=True)]
-        ((yes, no), *others) = {(a[len(q)], b[len(q)]) for a, b, q in zip(*answers, questions, strict=True)}
-        assert not others, "the answer's tokens do not depend on the label"
-        return Questions(questions, yes, no)
+        yes, no = ([row[len(q)] for row, q in zip(rows, questions, strict=True)] for rows in answers)
+        return Questions(questions, np.asarray(yes), np.asarray(no))
 
 
 def classify(
@@ -232,8 +232,8 @@ def _checked(labels: Sequence[str]) -> list[str]:
         raise ConfigError(f"labels: {len(stripped)} given, expected two or more")
     if not all(stripped):
         raise ConfigError("labels: one is empty")
-    if repeated := next((label for label in stripped if stripped.count(label) > 1), None):
-        raise ConfigError(f"labels: {repeated!r} is there twice")
+    if (most := Counter(stripped).most_common(1)[0])[1] > 1:
+        raise ConfigError(f"labels: {most[0]!r} is there {most[1]} times")
     return stripped
 
 

@@ -44,11 +44,11 @@ class Choice(Branching[Scores]):
 
 @dataclass(frozen=True)
 class Questions:
-    """A question for each label, to be read behind one prompt; the answer is the token ``yes`` or ``no``."""
+    """A question for each label, behind one prompt; its answer is the token ``yes`` or ``no``, both int (labels,)."""
 
     tokens: Sequence[Sequence[int]]
-    yes: int
-    no: int
+    yes: NDArray[np.intp]
+    no: NDArray[np.intp]
 
 
 class Judgement(Branching[Scores]):
@@ -65,7 +65,9 @@ class Judgement(Branching[Scores]):
 
     def look(self, branches: Sequence[Branch], rows: Rows) -> None:
         """Compare yes with no, one row a label."""
-        margins = rows[:, self._questions.no].astype(np.float64) - rows[:, self._questions.yes]
+        each, labels = np.arange(len(rows)), slice(len(self._fits), len(self._fits) + len(rows))
+        yes, no = (rows[each, tokens[labels]] for tokens in (self._questions.yes, self._questions.no))
+        margins = no.astype(np.float64) - yes
         self._fits += np.exp(-np.logaddexp(0.0, margins)).tolist()
 
     def result(self) -> Scores:

@@ -180,7 +180,7 @@ def test_the_labels_and_the_instruction_are_read_once_for_all_texts(engine: Engi
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (["one"], "1 given"), (["a", " "], "empty"), (["a", "b", " a"], "'a' is there twice"), ("a,b", "one string"),
+        (["one"], "1 given"), (["a", " "], "empty"), (["a", "b", " a"], "'a' is there 2 times"), ("a,b", "one string"),
         (["a", "b " * 400], "one takes"),
     ],
 )  # fmt: skip
