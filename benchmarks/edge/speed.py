@@ -9,6 +9,7 @@ from __future__ import annotations
 import statistics
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from . import machine, models, ours, peer
 from .calm import in_turn
@@ -25,39 +26,31 @@ def _sequence(path: Path, setting: Setting, context: int, kv: str = "f16") -> ou
     return sequence
 
 
-def _decode(name: str, path: Path, tokens: int, target: float, setting: Setting) -> Claim:
+def _pair(
+    name: str, path: Path, what: Literal["prefill", "decode"], tokens: int, target: float, setting: Setting
+) -> Claim:
+    """Claim tokens per second of a prompt of ``tokens``, or of so many tokens one by one."""
     sequence = _sequence(path, setting, 1024)
+    work = sequence.prefill if what == "prefill" else sequence.decode
     pair = in_turn(
-        lambda: sequence.decode(tokens),
-        lambda: peer.bench(path, threads=setting.threads, decode=tokens),
-        setting.turns,
-    )
-    return Claim(name, pair.ours, pair.peer, target, "tok/s", note=pair.note)
-
-
-def _prefill(name: str, path: Path, tokens: int, target: float, setting: Setting) -> Claim:
-    sequence = _sequence(path, setting, 1024)
-    pair = in_turn(
-        lambda: sequence.prefill(tokens),
-        lambda: peer.bench(path, threads=setting.threads, prefill=tokens),
-        setting.turns,
+        partial(work, tokens), partial(peer.bench, path, threads=setting.threads, **{what: tokens}), setting.turns
     )
     return Claim(name, pair.ours, pair.peer, target, "tok/s", note=pair.note)
 
 
 def small_decode(setting: Setting) -> list[Claim]:
     """135M Q4_0, 128 tokens one by one."""
-    return [_decode("135M Q4_0 decode", models.small(), 128, 2.2, setting)]
+    return [_pair("135M Q4_0 decode", models.small(), "decode", 128, 2.2, setting)]
 
 
 def small_prefill(setting: Setting) -> list[Claim]:
     """135M Q4_0, a prompt of 512 tokens."""
-    return [_prefill("135M Q4_0 prefill 512", models.small(), 512, 2.3, setting)]
+    return [_pair("135M Q4_0 prefill 512", models.small(), "prefill", 512, 2.3, setting)]
 
 
 def large_prefill(setting: Setting) -> list[Claim]:
     """3B shape, a prompt of 256 tokens."""
-    return [_prefill("3B-shape Q4_0 prefill 256", models.large(), 256, 1.6, setting)]
+    return [_pair("3B-shape Q4_0 prefill 256", models.large(), "prefill", 256, 1.6, setting)]
 
 
 def large_decode(setting: Setting) -> list[Claim]:

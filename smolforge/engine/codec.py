@@ -11,12 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from smolforge.engine import chat_template
 from smolforge.errors import ConfigError, DataError
 from smolforge.formats.hf_tokenizer import TokenFacts
+from smolforge.tokens.token_text import TokenText
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -55,38 +53,22 @@ class Codec(Protocol):
         """Return the text of ids, control tokens included."""
 
 
-class FileCodec:
+class FileCodec(TokenText):
     """A codec for a template found in a file. ``special``: text of each control token → id."""
 
     def __init__(self, tokenizer: Tokenizer, facts: TokenFacts) -> None:
         """Take over ``tokenizer`` (its control tokens must be flagged as special: ``control_flags``)."""
-        self.tokenizer, self.facts = tokenizer, facts
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        tokenizer.encode_special_tokens = True
+        self._take(tokenizer)
+        self.facts = facts
         added = tokenizer.get_added_tokens_decoder()
         self.special: dict[str, int] = {token.content: i for i, token in added.items() if token.special}
         names = sorted(self.special, key=len, reverse=True)
         self._controls = re.compile(f"({'|'.join(map(re.escape, names)) or '(?!)'})")
 
-    @property
-    def vocab_size(self) -> int:
-        """All ids, special and added ones included."""
-        return int(self.tokenizer.get_vocab_size(with_added_tokens=True))
-
     @cached_property
     def stop(self) -> frozenset[int]:
         """Ids that end an answer: what the files say, and control tokens known by name."""
         return frozenset(self.facts.eos) | {self.special[name] for name in STOP_NAMES if name in self.special}
-
-    @cached_property
-    def token_bytes(self) -> NDArray[np.int64]:
-        """UTF-8 bytes that each id stands for, int64 (vocab_size,); a control token counts as its text."""
-        table = np.zeros(self.vocab_size, np.int64)
-        added = self.tokenizer.get_added_tokens_decoder()
-        for token, i in self.tokenizer.get_vocab(with_added_tokens=True).items():
-            table[i] = len(token.encode()) if i in added else len(token)  # byte-level: one character a byte
-        return table
 
     def prompt(
         self, messages: Sequence[Mapping[str, Any]], mode: Any = "think",
@@ -125,10 +107,6 @@ class FileCodec:
         except (TypeError, UnicodeEncodeError):
             raise DataError("text with a lone surrogate cannot be encoded") from None
         return [row.ids for row in rows]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ids, control tokens included; bytes that are not UTF-8 become U+FFFD."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
 
 
 def control_flags(tokenizer: dict[str, Any]) -> dict[str, Any]:

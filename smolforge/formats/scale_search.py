@@ -6,6 +6,8 @@ opens. ggml's reference takes the scale from the largest weight alone; the searc
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,12 +78,17 @@ def quick_q4_0(weights: Floats) -> Bytes:
     Of several codings of each block the one whose least-squares scale explains most of the block's square is kept:
     (sum x c)^2 / sum c^2, without trying what the rounding of the scale does.
     """
-    kind = block_type("Q4_0")
+    return _by_chunk(weights, "Q4_0", _quick_blocks)
+
+
+def _by_chunk(weights: Floats, name: str, encode: Callable[[Floats], Bytes]) -> Bytes:
+    """Encode ``weights`` (rows, K) with a function from blocks (n, 32) to bytes (n, block size), chunk by chunk."""
+    kind = block_type(name)
     rows, row_bytes = len(weights), kind.row_size(weights.shape[1])
     x = np.ascontiguousarray(weights, np.float32).reshape(-1, BLOCK)
     found = np.empty((len(x), kind.size), np.uint8)
     for start in range(0, len(x), QUICK_CHUNK):
-        found[start : start + QUICK_CHUNK] = _quick_blocks(x[start : start + QUICK_CHUNK])
+        found[start : start + QUICK_CHUNK] = encode(x[start : start + QUICK_CHUNK])
     return found.reshape(rows, row_bytes)
 
 
@@ -108,13 +115,7 @@ def _quick_blocks(x: Floats) -> Bytes:
 
 def search_q4_1(weights: Floats) -> Bytes:
     """Encode float32 ``weights`` (rows, K) as Q4_1 bytes: scale and minimum of each block by the search of Q4_K."""
-    kind = block_type("Q4_1")
-    rows, row_bytes = len(weights), kind.row_size(weights.shape[1])
-    x = np.ascontiguousarray(weights, np.float32).reshape(-1, BLOCK)
-    found = np.empty((len(x), kind.size), np.uint8)
-    for start in range(0, len(x), QUICK_CHUNK):
-        found[start : start + QUICK_CHUNK] = _q4_1_blocks(x[start : start + QUICK_CHUNK])
-    return found.reshape(rows, row_bytes)
+    return _by_chunk(weights, "Q4_1", _q4_1_blocks)
 
 
 def _q4_1_blocks(x: Floats) -> Bytes:

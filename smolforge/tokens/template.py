@@ -7,19 +7,16 @@ The Jinja source beside this file is the whole layout (see ``layout.py``); this 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from smolforge.errors import ConfigError, DataError
 from smolforge.tokens.layout import Piece, lay_out, template_source
 from smolforge.tokens.messages import Answer, Message, Mode, ToolCall, parse_answer
 from smolforge.tokens.special import END_OF_TEXT, IM_END, IM_START, PAD, SPECIAL_TOKENS
+from smolforge.tokens.token_text import TokenText
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -86,7 +83,7 @@ class Encoded(NamedTuple):
     mask: list[int]
 
 
-class ChatCodec:
+class ChatCodec(TokenText):
     """Chats, documents and answers to token ids and back, for one tokenizer.
 
     Control tokens come from the template only: content, documents and forged control strings in them are encoded as
@@ -97,10 +94,7 @@ class ChatCodec:
         """``copy=False`` takes the tokenizer over instead of copying it, which costs 0.2 s per 50,000 tokens."""
         from tokenizers import Tokenizer
 
-        self.tokenizer = Tokenizer.from_str(tokenizer.to_str()) if copy else tokenizer
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
-        self.tokenizer.encode_special_tokens = True
+        self._take(Tokenizer.from_str(tokenizer.to_str()) if copy else tokenizer)
         known = {token: self.tokenizer.token_to_id(token) for token in SPECIAL_TOKENS}
         self.special: dict[str, int] = {token: i for token, i in known.items() if i is not None}
         for token in (IM_START, IM_END):
@@ -127,11 +121,6 @@ class ChatCodec:
             raise DataError(f"{file}: not a tokenizer ({error})") from None
 
     @property
-    def vocab_size(self) -> int:
-        """All ids, special and added ones included."""
-        return int(self.tokenizer.get_vocab_size(with_added_tokens=True))
-
-    @property
     def stop(self) -> frozenset[int]:
         """Ids that end an answer."""
         return frozenset(self.special[token] for token in (IM_END, END_OF_TEXT) if token in self.special)
@@ -140,15 +129,6 @@ class ChatCodec:
     def pad(self) -> int:
         """The id to pad with; it is never looked at."""
         return self.special.get(PAD, 0)
-
-    @cached_property
-    def token_bytes(self) -> NDArray[np.int64]:
-        """UTF-8 bytes that each id stands for, int64 (vocab_size,); a control token counts as its text."""
-        table = np.zeros(self.vocab_size, np.int64)
-        added = self.tokenizer.get_added_tokens_decoder()
-        for token, i in self.tokenizer.get_vocab(with_added_tokens=True).items():
-            table[i] = len(token.encode()) if i in added else len(token)  # byte-level: one character a byte
-        return table
 
     def encode(self, conversation: Mapping[str, Any]) -> Encoded:
         """Encode one conversation row (``messages``, ``mode``, ``tools`` if it has any)."""
@@ -182,10 +162,6 @@ class ChatCodec:
     def encode_text(self, texts: Sequence[str]) -> list[list[int]]:
         """Encode documents as plain text, without an end token."""
         return [encoding.ids for encoding in self._batch(texts)]
-
-    def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids``, control tokens included; bytes that are not UTF-8 become U+FFFD."""
-        return str(self.tokenizer.decode(list(ids), skip_special_tokens=False))
 
     def _lay_out(self, messages: Sequence[Message], **options: Any) -> list[Piece]:
         return lay_out(messages, whole=self._whole, **options)
