@@ -72,12 +72,21 @@ class Form:
 def read_form(schema: Schema) -> Form:
     """Return the form of a schema in any of its spellings; ConfigError names what is wrong or not supported."""
     if isinstance(schema, type):
-        if not hasattr(schema, "model_json_schema"):
-            raise ConfigError(f"schema: {schema.__name__} is not a Pydantic model")
-        shown = schema.model_json_schema()
+        shown = _model_schema(schema)
     else:
         shown = read_schema(schema)
     return Form(shown, canonical(shown), canonical(shown, TIGHT), schema if isinstance(schema, type) else None)
+
+
+def _model_schema(model: type[Any]) -> dict[str, Any]:
+    from pydantic.errors import PydanticUserError
+
+    if not hasattr(model, "model_json_schema"):
+        raise ConfigError(f"schema: {model.__name__} is not a Pydantic model")
+    try:
+        return dict(model.model_json_schema())
+    except PydanticUserError as error:
+        raise ConfigError(f"schema: {model.__name__}: {str(error).splitlines()[0]}") from None
 
 
 def read_schema(schema: Mapping[str, Any] | str | Path) -> dict[str, Any]:

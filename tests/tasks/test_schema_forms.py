@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,12 @@ def test_a_pydantic_model_makes_instances_and_its_own_rules_hold() -> None:
         form.object({"city": 1})
     with pytest.raises(ConfigError, match="int is not a Pydantic model"):
         read_form(int)
+
+    class Odd(BaseModel):
+        call: Callable[[], int]
+
+    with pytest.raises(ConfigError, match="Odd: Cannot generate a JsonSchema"):
+        read_form(Odd)
 
 
 def test_what_a_schema_leaves_open_is_bounded() -> None:
