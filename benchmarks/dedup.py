@@ -121,7 +121,8 @@ def _letter(rng: random.Random) -> str:
     return TEMPLATE.format(
         name=rng.choice(NAMES), other=rng.choice(NAMES), town=rng.choice(TOWNS),
         month=rng.choice(("May", "June", "July")), day=rng.randint(1, 30), nights=rng.randint(2, 14),
-        price=rng.randint(40, 190), minutes=rng.randint(3, 30), number=rng.randint(10_000, 99_999), sight=rng.choice(SIGHTS),
+        price=rng.randint(40, 190), minutes=rng.randint(3, 30),
+        number=rng.randint(10_000, 99_999), sight=rng.choice(SIGHTS),
     )  # fmt: skip
 
 
