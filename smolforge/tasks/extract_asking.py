@@ -88,7 +88,8 @@ class Asker:
         """Ask once more within narrower bounds, where an answer did not end; None where they are the same."""
         if self._form.tight == self._form.schema:
             return None
-        return self._engine.submit(self._request(text, self._form.tight)).answer()
+        (stream,) = self._engine.streams([self._request(text, self._form.tight)])
+        return stream.answer()
 
     def fits(self, text: str) -> bool:
         """Whether JSON text fits the schema as it was given."""

@@ -71,10 +71,7 @@ class Form:
 
 def read_form(schema: Schema) -> Form:
     """Return the form of a schema in any of its spellings; ConfigError names what is wrong or not supported."""
-    if isinstance(schema, type):
-        shown = _model_schema(schema)
-    else:
-        shown = read_schema(schema)
+    shown = _model_schema(schema) if isinstance(schema, type) else read_schema(schema)
     return Form(shown, canonical(shown), canonical(shown, TIGHT), schema if isinstance(schema, type) else None)
 
 

@@ -162,6 +162,17 @@ def test_an_answer_that_is_cut_off_is_an_error(engine: Engine) -> None:
         extract(engine, TEXTS[0], "sender, city, total float", max_tokens=8)
 
 
+def test_an_answer_that_does_not_end_is_asked_for_again_within_narrower_bounds(engine: Engine) -> None:
+    """The model repeats the one name up to the bound: 80 tokens hold eight of them and not thirty-two."""
+    text = "Hi Priya, just confirming your eye test with Dr. Owen Castellan at Brightwater Optics in Leeds."
+    names = {"type": "array", "items": {"const": "Priya"}}
+    found = extract(engine, text, {"type": "object", "properties": {"n": names}, "required": ["n"]}, max_tokens=80)
+    assert found.value == {"n": ["Priya"]}, "each once"
+    assert 80 < found.cost.completion_tokens < 160, "both tries count"
+    few = {"type": "object", "properties": {"n": {**names, "minItems": 5}}, "required": ["n"]}
+    assert len(extract(engine, text, few).value["n"]) >= 5, "not each once where that is too few"
+
+
 def test_what_cannot_be_asked_is_refused(engine: Engine) -> None:
     with pytest.raises(ConfigError, match="has no think mode"):
         extract(engine, "Bob is 41.", "name", think=True)
