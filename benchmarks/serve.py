@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from edge import machine, peer
@@ -63,27 +64,29 @@ def pace(ours: int, theirs: int, clients: int, rounds: int) -> list[Claim]:
     return [*firsts, Claim("tokens in all", mine.rate, peers.rate, 1.5, "tok/s", note=note)]
 
 
-def run(arguments: argparse.Namespace) -> list[Claim]:
-    """Run all phases; the peer is left out where it is not built."""
+def run(arguments: argparse.Namespace) -> Iterator[Claim]:
+    """Run all phases and yield claims as they are measured; the peer is left out where it is not built."""
     model, threads, clients = packaged_model(), arguments.threads, arguments.clients
-    known = known_answers(model, threads)
-    print(f"{len(known)} answers known; serving", file=sys.stderr)
+    known = known_answers(model, threads) if arguments.seconds else []
     with served(model, threads=threads, context=CONTEXT, options=LIMITS) as ours:
-        claims = soundness(soak(ours, known, clients, arguments.seconds), arguments.seconds)
+        if known:
+            yield from soundness(soak(ours, known, clients, arguments.seconds), arguments.seconds)
+        if not arguments.rounds:
+            return
         if not peer.available():
             print("llama-server is not built (benchmarks/peers.sh): its side is left out", file=sys.stderr)
-            return claims
+            return
         slots = ("-np", str(SLOTS), "--cache-ram", "0")
         with peer.server(model, threads=threads, context=CONTEXT * SLOTS, options=slots) as theirs:
-            return [*claims, *pace(ours.port, theirs.port, clients, arguments.rounds)]
+            yield from pace(ours.port, theirs.port, clients, arguments.rounds)
 
 
 def main() -> int:
     """Run and print the table; exit code 1 if a target was missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=200, help="at once (200)")
-    parser.add_argument("--seconds", type=float, default=180, help="of mixed load (180)")
-    parser.add_argument("--rounds", type=int, default=3, help="of both servers in turn (3)")
+    parser.add_argument("--seconds", type=float, default=180, help="of mixed load (180; 0: none)")
+    parser.add_argument("--rounds", type=int, default=3, help="of both servers in turn (3; 0: none)")
     parser.add_argument("--quick", action="store_true", help="24 clients, 20 seconds, one round")
     parser.add_argument("--threads", type=int, default=2, help="of both servers (2)")
     parser.add_argument("--json", type=Path, help="also write {claim: {ours, peer, ratio, target}} here")
@@ -92,9 +95,11 @@ def main() -> int:
         arguments.clients, arguments.seconds, arguments.rounds = 24, 20.0, 1
     if peer.available():
         print("\n".join(machine.describe(arguments.threads)), flush=True)
-    claims = run(arguments)
-    print(f"{'claim':<34} {'ours':>9} {'peer':>9} {'unit':<18} {'ratio':>7} {'target':>8}")
-    print("\n".join(claim.line() for claim in claims))
+    print(f"{'claim':<34} {'ours':>9} {'peer':>9} {'unit':<18} {'ratio':>7} {'target':>8}", flush=True)
+    claims = []
+    for claim in run(arguments):
+        print(claim.line(), flush=True)
+        claims.append(claim)
     if arguments.json:
         arguments.json.write_text(json.dumps({c.name: c.record() for c in claims}, indent=2) + "\n", encoding="utf-8")
     return 0 if all(claim.met for claim in claims) else 1
