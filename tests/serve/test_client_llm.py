@@ -48,6 +48,7 @@ def test_the_package_declares_the_plugin() -> None:
     assert {"register_models", "register_embedding_models"} <= set(dir(entry.load()))
 
 
+@pytest.mark.slow
 def test_the_command_line_answers(engine: Engine, tmp_path: Path) -> None:
     def run(*words: str) -> str:
         done = subprocess.run(
