@@ -11,13 +11,14 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import jinja2
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from smolforge.errors import ConfigError, DataError
 from smolforge.tokens.messages import Message, Mode, check_messages, to_json
 from smolforge.tokens.special import END_THINK, SPECIAL_TOKENS, THINK
+
+if TYPE_CHECKING:
+    import jinja2
 
 TEMPLATE_PATH = Path(__file__).with_name("template.jinja")
 # noncharacters: never assigned, not for interchange. Two enclose a place holder's number, one marks a look-alike
@@ -52,6 +53,8 @@ def template_source() -> str:
 
 @cache
 def _template() -> jinja2.Template:
+    import jinja2  # 20 ms that a model with a template of its own has no use for
+
     environment = jinja2.Environment(keep_trailing_newline=True)
     environment.globals["raise_exception"] = _raise
     return environment.from_string(template_source())
