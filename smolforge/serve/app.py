@@ -20,6 +20,7 @@ from smolforge.serve.routes import (
     models,
     ollama,
     page,
+    responses,
     state,
     tasks,
     tokens,
@@ -27,7 +28,7 @@ from smolforge.serve.routes import (
 from smolforge.serve.serving import Serving
 from smolforge.serve.settings import Settings
 
-FAMILIES = (chat, completions, embeddings, tasks, models, tokens, ollama, state, health, page)
+FAMILIES = (chat, completions, responses, embeddings, tasks, models, tokens, ollama, state, health, page)
 
 
 def make_app(engine: Engine, settings: Settings) -> Guard:
@@ -43,7 +44,7 @@ def make_app(engine: Engine, settings: Settings) -> Guard:
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _no_route)
     for family in FAMILIES:
-        app.include_router(family.router)
+        app.include_router(family.router, include_in_schema=family is not page)  # files are no interface
     return Guard(app, app.state.serving)
 
 
