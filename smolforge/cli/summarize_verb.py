@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def summary_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how to summarize; `smolforge apply summarize` takes the same."""
-    from smolforge.tasks.summarize import LANGUAGES
+    from smolforge.tasks.summarize_asking import LANGUAGES
 
     parser.add_argument("--words", type=int, metavar="N", help="at most N words (100)")
     parser.add_argument("--sentences", type=int, metavar="N", help="at most N sentences")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from smolforge.cli.main import main
 from smolforge.engine.engine import Engine
 from smolforge.errors import ConfigError, DataError
 from smolforge.tasks.apply import Applied, apply
@@ -291,3 +292,20 @@ def test_a_large_table_is_not_held_in_memory(tmp_path: Path, kind: str) -> None:
     assert count == 200
     assert path.stat().st_size > 8_000_000
     assert peak < 2_000_000
+
+
+def test_the_verb_writes_the_table_and_says_how_many_failed(
+    model: Path, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.csv"
+    words = ["apply", "classify", str(source), str(target), "--labels", "on,off", "-m", str(model), "--threads", "1"]
+    assert main([*words, "--json", "--prefix", "my_"]) == 0
+    captured = capsys.readouterr()
+    counts = json.loads(captured.out)
+    assert (counts["rows"], counts["answered"], counts["failed"]) == (COUNT, COUNT, 6)
+    assert "6 of 40 rows failed; the column my_error says why" in captured.err
+    assert target.read_text().splitlines()[0] == "id,text,where,my_label,my_score,my_scores,my_error"
+    assert main([*words, "--column", "txt"]) == 2
+    assert "no column 'txt'" in capsys.readouterr().err
+    assert main(["apply", "embed", str(source), str(tmp_path / "out.xlsx"), "-m", str(model)]) == 2
+    assert "expected a name that ends in .jsonl, .csv, .parquet" in capsys.readouterr().err

