@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from smolforge.tasks.schema_checks import target
 from smolforge.tasks.source_spans import Field
 
 Tree = Any  # dict[str, Tree] | list[Tree] | Field
@@ -87,18 +88,15 @@ def _resolved(node: Any, root: Mapping[str, Any], kind: str) -> Mapping[str, Any
         if not isinstance(node, Mapping):
             return {}
         if "$ref" in node:
-            found: Any = root
-            for part in str(node["$ref"]).removeprefix("#").split("/")[1:]:
-                found = found.get(part, {}) if isinstance(found, Mapping) else {}
-            node = found
+            node = target(root, node["$ref"])
         elif "anyOf" in node:
-            node = next((one for one in node["anyOf"] if isinstance(one, Mapping) and _is_kind(one, root, kind)), {})
+            node = next((one for one in node["anyOf"] if isinstance(one, Mapping) and _is_kind(one, kind)), {})
         else:
             return node
     return {}
 
 
-def _is_kind(node: Mapping[str, Any], root: Mapping[str, Any], kind: str) -> bool:
+def _is_kind(node: Mapping[str, Any], kind: str) -> bool:
     return kind in str(node.get("type")) or "$ref" in node
 
 

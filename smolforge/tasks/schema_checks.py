@@ -7,7 +7,7 @@ numbers bounded so that a small model cannot repeat itself for ever, spans marke
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,27 @@ UNSUPPORTED = frozenset({
     "$recursiveRef", "$recursiveAnchor", "$vocabulary", "nullable", "x-guidance",
 })  # fmt: skip
 BESIDE_SPAN = frozenset({"type", "minLength", "maxLength", "minimum", "maximum", SPAN})
+# What a keyword's value must be → the keywords.
+_VALUES: dict[str, frozenset[str]] = {
+    "a whole number from 0": frozenset({
+        "minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties",
+    }),
+    "a number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
+    "a text": frozenset({"pattern", "format", "$ref"}),
+    "a text or a list of texts": frozenset({"type"}),
+    "a list of texts": frozenset({"required"}),
+    "a list": frozenset({"enum"}),
+    "true or false": frozenset({SPAN}),
+}  # fmt: skip
+_HOLDS: dict[str, Callable[[Any], bool]] = {
+    "a whole number from 0": lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= 0,
+    "a number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "a text": lambda value: isinstance(value, str),
+    "a text or a list of texts": lambda value: isinstance(value, str) or _texts(value),
+    "a list of texts": lambda value: _texts(value),
+    "a list": lambda value: isinstance(value, list),
+    "true or false": lambda value: isinstance(value, bool),
+}
 _KEY = "^.{1,60}$"  # keys of an object that names none
 _LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 _MAPS = ("properties", "patternProperties", "$defs", "definitions")
@@ -60,6 +81,8 @@ def canonical(schema: Mapping[str, Any], bounds: Bounds = USUAL) -> dict[str, An
     nodes = list(walk(schema))
     for where, node in nodes:
         _check(where, node)
+        if "$ref" in node:
+            target(schema, str(node["$ref"]))
     merging = any("allOf" in node or ("properties" in node and _refers(node)) for _, node in nodes)
     made = _canonical(schema, not merging, bounds)
     assert isinstance(made, dict)
@@ -84,6 +107,26 @@ def walk(schema: Any, where: str = "") -> Iterator[tuple[str, Mapping[str, Any]]
             yield from walk(schema[name], f"{where}/{name}")
 
 
+def target(root: Mapping[str, Any], pointer: str) -> Any:
+    """Return what a reference points at; ConfigError where that is not a place in the same schema."""
+    if not pointer.startswith("#"):
+        raise ConfigError(f"schema: '$ref' to {pointer!r}: only places in the schema itself are supported")
+    found: Any = root
+    for part in pointer.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, Mapping) and name in found:
+            found = found[name]
+        elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+            found = found[int(name)]
+        else:
+            raise ConfigError(f"schema: '$ref' to {pointer!r}, which is not in the schema")
+    return found
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
+
+
 def _expect(schema: Mapping[str, Any], name: str, kind: Any, where: str) -> Any:
     value = schema.get(name, kind() if kind is list else {})
     if not isinstance(value, kind):
@@ -103,6 +146,11 @@ def _check(where: str, node: Mapping[str, Any]) -> None:
             )
         if name not in ENFORCED and name not in ANNOTATIONS and not name.startswith("x-"):
             raise ConfigError(f"schema: '{name}' at {where or '/'} is no keyword{nearest(name, ENFORCED)}")
+        expected = next((words for words, names in _VALUES.items() if name in names), None)
+        if expected is not None and not _HOLDS[expected](node[name]):
+            raise ConfigError(f"schema: '{name}' at {where or '/'} is {str(node[name])[:40]!r}, expected {expected}")
+    if isinstance(node.get("items"), list):
+        raise ConfigError(f"schema: 'items' at {where or '/'} is a list; 'prefixItems' is what it is called now")
     if isinstance(node.get("items"), list):
         raise ConfigError(f"schema: 'items' at {where or '/'} is a list; 'prefixItems' is what it is called now")
     for name in ("exclusiveMinimum", "exclusiveMaximum"):
@@ -114,10 +162,10 @@ def _check(where: str, node: Mapping[str, Any]) -> None:
 
 def _check_span(where: str, node: Mapping[str, Any]) -> None:
     """Refuse a span that is no string and no number, and bounds that cannot be held together with copying."""
-    target = _span_target(node)
-    if target is None:
+    copied = _span_target(node)
+    if copied is None:
         raise ConfigError(f"schema: '{SPAN}' at {where or '/'} belongs to a string, a number, or a list of them")
-    for name in target:
+    for name in copied:
         if name in ENFORCED and name not in BESIDE_SPAN:
             raise ConfigError(f"schema: '{name}' at {where or '/'} is not supported beside '{SPAN}'")
 
@@ -145,17 +193,17 @@ def _canonical(schema: Any, close: bool, bounds: Bounds) -> Any:
     if isinstance(schema, bool):
         return schema
     marked = bool(schema.get(SPAN)) and not can_copy(schema)
-    target = _span_target(schema) if marked else None
+    copied = _span_target(schema) if marked else None
     node = {name: value for name, value in schema.items() if name not in ANNOTATIONS and not name.startswith("x-")}
     for name in _LISTS:
         if name in node:
-            node[name] = [_canonical(_marked(inner, target), close, bounds) for inner in node[name]]
+            node[name] = [_canonical(_marked(inner, copied), close, bounds) for inner in node[name]]
     for name in _MAPS:
         if name in node:
             node[name] = {key: _canonical(inner, close, bounds) for key, inner in node[name].items()}
     for name in _SINGLE:
         if name in node:
-            node[name] = _canonical(_marked(node[name], target), close, bounds)
+            node[name] = _canonical(_marked(node[name], copied), close, bounds)
     if close and "properties" in node and not _refers(node) and "patternProperties" not in node:
         node.setdefault("additionalProperties", False)
     if isinstance(node.get("items"), dict) and node["items"].keys() >= {"type", "maxLength"}:
@@ -166,8 +214,8 @@ def _canonical(schema: Any, close: bool, bounds: Bounds) -> Any:
     return {**node, SPAN: True} if schema.get(SPAN) and not marked else node
 
 
-def _marked(inner: Any, target: Mapping[str, Any] | None) -> Any:
-    return {**target, SPAN: True} if target is not None and inner is target else inner
+def _marked(inner: Any, copied: Mapping[str, Any] | None) -> Any:
+    return {**copied, SPAN: True} if copied is not None and inner is copied else inner
 
 
 def _bound(node: dict[str, Any], bounds: Bounds) -> None:

@@ -1,7 +1,8 @@
 """A schema as a small model reads it best: the shape of the answer itself, one line, keys in order.
 
-Input: a JSON schema. Output: text such as ``{"name": string, "age": integer, "kind": "invoice" | "letter"}``, and the
-meaning of each field that says one. White space is that of the answers, so that they continue what was seen.
+Input: a JSON schema that was checked (``schema_checks``). Output: text such as ``{"name": string, "age": integer,
+"kind": "invoice" | "letter"}``, and the meaning of each field that says one. White space is that of the answers, so
+that they continue what was seen.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from smolforge.tasks.schema_checks import target
 
 _NAMES = {"string": "string", "integer": "integer", "number": "number", "boolean": "true | false", "null": "null"}
 _DEPTH = 6  # levels of references that are shown
@@ -28,7 +31,7 @@ def _sketch(node: Any, root: Mapping[str, Any], depth: int) -> str:
     if not isinstance(node, Mapping) or depth > _DEPTH:
         return "any"
     if "$ref" in node:
-        return _sketch(_target(node["$ref"], root), root, depth + 1)
+        return _sketch(target(root, node["$ref"]), root, depth + 1)
     if "const" in node:
         return _json(node["const"])
     if "enum" in node:
@@ -60,13 +63,6 @@ def _described(node: Any) -> Iterator[tuple[str, str]]:
             yield from _described(part)
     for group in ("items", "anyOf", "oneOf", "allOf", "prefixItems"):
         yield from _described(node.get(group))
-
-
-def _target(pointer: str, root: Mapping[str, Any]) -> Any:
-    found: Any = root
-    for part in pointer.removeprefix("#").split("/")[1:]:
-        found = found.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
-    return found
 
 
 def _json(value: Any) -> str:

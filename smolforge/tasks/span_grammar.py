@@ -16,7 +16,7 @@ from typing import Any
 
 from smolforge.engine.constraint_forms import Whitespace
 from smolforge.errors import ConfigError
-from smolforge.tasks.schema_checks import SPAN
+from smolforge.tasks.schema_checks import SPAN, target
 from smolforge.tasks.source_spans import UNSPACED, numbers
 
 # Escapes, words, and single characters; scripts that are written without spaces are cut at every character.
@@ -98,7 +98,7 @@ class _Rules:
         pointer = node["$ref"]
         if pointer not in self._targets:
             name = self._targets[pointer] = f"t{len(self._targets)}"
-            self.lines.append(f"{name}: {self.rule(_target(self._root, pointer), pointer.removeprefix('#'))}")
+            self.lines.append(f"{name}: {self.rule(target(self._root, pointer), pointer.removeprefix('#'))}")
         return self._targets[pointer]
 
     def _span(self, node: Mapping[str, Any]) -> str:
@@ -168,24 +168,8 @@ def _holds_span(node: Any, root: Mapping[str, Any], seen: set[str]) -> bool:
     pointer = node.get("$ref")
     if pointer is not None and pointer not in seen:
         seen.add(pointer)
-        inner.append(_target(root, pointer))
+        inner.append(target(root, pointer))
     return any(_holds_span(part, root, seen) for part in inner)
-
-
-def _target(root: Mapping[str, Any], pointer: str) -> Any:
-    """Return what a reference into the same schema points at."""
-    found: Any = root
-    for part in pointer.removeprefix("#").split("/")[1:]:
-        name = part.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, Mapping) and name in found:
-            found = found[name]
-        elif isinstance(found, list) and name.isdecimal() and int(name) < len(found):
-            found = found[int(name)]
-        else:
-            raise ConfigError(f"schema: '$ref' to {pointer!r}, which is not in the schema")
-    if not pointer.startswith("#"):
-        raise ConfigError(f"schema: '$ref' to {pointer!r}: only places in the schema itself are supported")
-    return found
 
 
 def _only(node: Mapping[str, Any], supported: set[str] | frozenset[str], where: str) -> None:

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from llguidance import LLMatcher
 
 from smolforge.engine.constraint_forms import Whitespace
-from smolforge.engine.constraints import GrammarConstraint, of_grammar
-from smolforge.tasks.schema_checks import canonical
+from smolforge.engine.constraints import GrammarConstraint, build, of_grammar
+from smolforge.errors import ConfigError
+from smolforge.tasks.schema_checks import ENFORCED, canonical
+from smolforge.tasks.schema_sketch import meanings, sketch
 from smolforge.tasks.source_spans import locate, readings
 from smolforge.tasks.span_grammar import chunks, has_spans, span_grammar
 from tests.engine.chain_model import TABLE, ids, token
@@ -117,6 +119,29 @@ def test_every_text_can_be_copied_whole_words_at_a_time(text: str, data: st.Data
     if field.start is not None and field.end is not None:
         found = text[field.start : field.end]
         assert found == value or found.casefold().split() == value.casefold().split() or found.lower() == value.lower()
+
+
+WORDS = sorted(ENFORCED | {"x-span", "title", "maxLenght", "not"})
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 70) | st.floats(allow_nan=False) | st.text(max_size=3)
+    | st.sampled_from(["string", "integer", "number", "object", "array", "null", "#", "#/$defs/a", "date", "^a"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*WORDS, "a"]), inner, max_size=4),
+    max_leaves=12,
+)  # fmt: skip
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.dictionaries(st.sampled_from(WORDS), VALUES, max_size=5))
+def test_any_schema_is_taken_or_refused_and_never_breaks(schema: dict[str, Any]) -> None:
+    try:
+        made = canonical(schema)
+        sketch(schema), meanings(schema)
+        if has_spans(made, made):
+            of_grammar(TABLE, [END], LLMatcher.grammar_from_lark(span_grammar(made, TEXT, "spaced")), "schema")
+        else:
+            build(TABLE, [END], "schema", made)
+    except ConfigError:
+        pass
 
 
 @pytest.mark.parametrize(
