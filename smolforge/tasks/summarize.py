@@ -28,7 +28,7 @@ class Options(TypedDict, total=False):
     """How to summarize; all of it is optional.
 
     At most so many ``words`` (100, where no other bound is given), ``sentences`` and ``tokens``. ``language``: that of
-    the summary, a code of ``summarize_asking.LANGUAGES`` (None: the text's own). ``focus``: what matters most to the reader.
+    the summary, a code of ``summarize_asking.LANGUAGES`` (None: the text's own). ``focus``: what matters to the reader.
     ``think`` (False): reason first, at most ``thinking_budget`` (512) tokens. ``section_tokens`` (2,048, or what the
     context has room for): the parts that a longer text is read in. ``timeout``: seconds for each answer.
     """
