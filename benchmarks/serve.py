@@ -27,8 +27,8 @@ from load.soak import Tally, soak
 from smolforge.engine.engine import Engine
 from smolforge.generator import Sampling
 
-CONTEXT, SLOTS, KNOWN = 2048, 32, 48
-LIMITS = ("--parallel", str(SLOTS), "--queue", "1024")
+CONTEXT, KNOWN = 2048, 48
+LIMITS = ("--parallel", "32", "--queue", "1024")
 GROWTH = 2.0  # megabytes a minute that a server may seem to grow by, on a machine that measures in pages
 
 
@@ -76,8 +76,8 @@ def run(arguments: argparse.Namespace) -> Iterator[Claim]:
         if not peer.available():
             print("llama-server is not built (benchmarks/peers.sh): its side is left out", file=sys.stderr)
             return
-        slots = ("-np", str(SLOTS), "--cache-ram", "0")
-        with peer.server(model, threads=threads, context=CONTEXT * SLOTS, options=slots) as theirs:
+        slots = ("-np", str(arguments.slots), "--cache-ram", "0")
+        with peer.server(model, threads=threads, context=CONTEXT * arguments.slots, options=slots) as theirs:
             yield from pace(ours.port, theirs.port, clients, arguments.rounds)
 
 
@@ -87,6 +87,7 @@ def main() -> int:
     parser.add_argument("--clients", type=int, default=200, help="at once (200)")
     parser.add_argument("--seconds", type=float, default=180, help="of mixed load (180; 0: none)")
     parser.add_argument("--rounds", type=int, default=3, help="of both servers in turn (3; 0: none)")
+    parser.add_argument("--slots", type=int, default=32, help="of llama-server (32); ours computes 32 at once")
     parser.add_argument("--quick", action="store_true", help="24 clients, 20 seconds, one round")
     parser.add_argument("--threads", type=int, default=2, help="of both servers (2)")
     parser.add_argument("--json", type=Path, help="also write {claim: {ours, peer, ratio, target}} here")
