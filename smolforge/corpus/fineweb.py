@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus._text import FineWebMeter
+from smolforge.corpus import _text
 from smolforge.corpus.characters import flags
 from smolforge.corpus.english_exceptions import exceptions
 
@@ -62,7 +62,7 @@ class FineWebRules:
     """Measures and judges English texts. One thread at a time."""
 
     def __init__(self) -> None:
-        self._meter = FineWebMeter(flags(), exceptions(), STOP_WORDS, POLICIES)
+        self._meter = _text.FineWebMeter(flags(), exceptions(), STOP_WORDS, POLICIES)
 
     def measure(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return float64 (len(texts), len(MEASURES))."""
