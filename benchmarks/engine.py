@@ -2,7 +2,7 @@
 
 Both sides run in turn in one process tree, with the same files, threads and work; a claim is the ratio of medians over
 the calmest turns; for extraction, of one mean over all documents (each once, the first not counted), calm or not.
-Decoding at 16k context has no row yet (docs/lab.md says why). Build the peer first:
+Build the peer first:
 
     benchmarks/peers.sh
     python benchmarks/engine.py --json engine.json
@@ -21,6 +21,7 @@ ROWS: dict[str, table.Row] = {
     "large_decode": speed.large_decode,
     "large_prefill": speed.large_prefill,
     "large_rows": speed.large_rows,
+    "long_decode": speed.long_decode,
     "concurrent": concurrent.row,
     "extraction": extraction.row,
     "wheel": small.wheel,

@@ -95,16 +95,36 @@ def large() -> Path:
     path = peers_folder() / "smollm3-3b-shape-q4_0.gguf"
     if path.exists():
         return path
-    shapes, known = expected_shapes(SMOLLM3_3B), GGUFModel(packaged_model()).tokenizer
+    known = GGUFModel(packaged_model()).tokenizer
     unused = [f"[UNUSED{i}]" for i in range(len(known.tokens), SMOLLM3_3B["vocab_size"])]  # type: ignore[call-overload]
     tokenizer = dataclasses.replace(
         known, tokens=(*known.tokens, *unused), types=(*known.types, *[TokenType.UNUSED] * len(unused))
     )
-    draw = np.random.default_rng(0)
+    _write_random(path, SMOLLM3_3B, tokenizer, "SmolLM3-3B shape, random weights")
+    return path
+
+
+def long() -> Path:
+    """Three layers of SmolLM2-135M's shape, random Q4_0 weights, 32,768 positions (26 MB).
+
+    At 16k tokens more than half of a step is attention; with all thirty layers llama.cpp needs minutes to get there.
+    """
+    path = peers_folder() / "smollm2-135m-three-layers-q4_0.gguf"
+    if path.exists():
+        return path
+    known = GGUFModel(packaged_model())
+    config = {
+        **known.config, "num_hidden_layers": 3, "no_rope_layers": [1, 1, 1], "max_position_embeddings": 32768,
+    }  # fmt: skip
+    _write_random(path, config, known.tokenizer, "three layers of SmolLM2-135M's shape, random weights")
+    return path
+
+
+def _write_random(path: Path, config: dict[str, object], tokenizer: TokenizerData, name: str) -> None:
+    shapes, draw = expected_shapes(config), np.random.default_rng(0)
 
     def stored() -> Iterator[NDArray[np.uint8]]:
         for shape in shapes.values():
             yield _random_blocks(draw, shape) if len(shape) > 1 else quantize(np.ones(shape, np.float32), F32)
 
-    write_gguf(path, _header(SMOLLM3_3B, tokenizer, "SmolLM3-3B shape, random weights"), _specs(shapes), stored())
-    return path
+    write_gguf(path, _header(config, tokenizer, name), _specs(shapes), stored())

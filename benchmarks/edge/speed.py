@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from . import machine, models, ours, peer
 from .calm import in_turn
 from .claims import Claim
@@ -18,6 +20,7 @@ from .setting import Setting
 
 WARM = 64
 PASSES = 6
+DEEP, STEPS, CHUNK = 16384, 32, 512
 
 
 def _sequence(path: Path, setting: Setting, context: int, kv: str = "f16") -> ours.Sequence:
@@ -71,6 +74,21 @@ def large_decode(setting: Setting) -> list[Claim]:
             "3B decode, share of bandwidth", pair.ours * weights / bandwidth, None, 0.8, "of what is read", note=share
         ),
     ]
+
+
+def long_decode(setting: Setting) -> list[Claim]:
+    """Decoding behind 16,384 tokens, 8-bit keys and values on both sides, flash attention on theirs."""
+    path = models.long()
+    sequence = ours.Sequence(ours.load(path, setting.threads), DEEP + STEPS, "q8")
+    for start in range(0, DEEP, CHUNK):
+        sequence.forward(sequence.random(CHUNK), start, np.zeros(0, np.int32))
+    options = ["-fa", "1", "-ctk", "q8_0", "-ctv", "q8_0"]
+    pair = in_turn(
+        lambda: sequence.decode(STEPS, DEEP),
+        lambda: peer.bench(path, threads=setting.threads, decode=STEPS, depth=DEEP, options=options),
+        min(setting.turns, 3),  # reading the 16k takes them most of a minute
+    )
+    return [Claim("decode behind 16k tokens, q8 KV", pair.ours, pair.peer, 1.0, "tok/s", note=pair.note)]
 
 
 def large_rows(setting: Setting) -> list[Claim]:
