@@ -14,7 +14,8 @@ SHOW = """async (text) => {
     const place = document.createElement("div");
     showMarkdown(place, text);
     for (const figure of place.querySelectorAll("figcaption")) figure.remove();
-    for (const element of place.querySelectorAll("[tabindex]")) for (const name of ["tabindex", "role", "aria-label"]) element.removeAttribute(name);
+    const named = ["tabindex", "role", "aria-label"];
+    for (const element of place.querySelectorAll("[tabindex]")) named.forEach((name) => element.removeAttribute(name));
     return place.innerHTML.replaceAll(' target="_blank" rel="noopener noreferrer"', "");
 }"""
 GROW = """async (text) => {
@@ -38,7 +39,9 @@ TEXTS = {
     "3. a\n4. b": '<ol start="3"><li>a</li><li>b</li></ol>',
     "1. a\n\n   more\n\n2. b": "<ol><li>amore</li><li>b</li></ol>",
     "> quoted\n> text\n\n---": "<blockquote><p>quoted<br>text</p></blockquote><hr>",
-    "```py\nx = '<b>'\n```\nafter": "<figure class=\"code\"><pre><code>x = '&lt;b&gt;'</code></pre></figure><p>after</p>",
+    "```py\nx = '<b>'\n```\nafter": (
+        "<figure class=\"code\"><pre><code>x = '&lt;b&gt;'</code></pre></figure><p>after</p>"
+    ),
     "```\nnever closed": '<figure class="code"><pre><code>never closed</code></pre></figure>',
     "| a | b |\n|---|--:|\n| 1 | `2` |": (
         '<div class="table"><table><thead><tr><th scope="col" data-align="left">a</th>'

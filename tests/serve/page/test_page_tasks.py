@@ -30,7 +30,7 @@ def test_extracted_values_are_linked_to_the_places_they_came_from(visit: Visit) 
     visitor = visit().ready()
     page = visitor.page
     page.get_by_role("tab", name="Tasks").click()
-    page.get_by_label("Text", exact=True).fill(TEXT)
+    page.get_by_role("textbox", name="Text", exact=True).fill(TEXT)
     page.get_by_label("What to find").fill("customer span, city span, kind: receipt or order")
     page.keyboard.press("Control+Enter")
     outcome = page.get_by_role("region", name="Outcome")
@@ -55,7 +55,7 @@ def test_a_schema_that_is_wrong_is_said_so(visit: Visit) -> None:
     visitor = visit().ready()
     page = visitor.page
     page.get_by_role("tab", name="Tasks").click()
-    page.get_by_label("Text", exact=True).fill(TEXT)
+    page.get_by_role("textbox", name="Text", exact=True).fill(TEXT)
     schema = page.get_by_label("What to find")
     schema.fill('{"type": "object",')
     expect(schema).to_have_attribute("aria-invalid", "true")
@@ -87,7 +87,7 @@ def test_a_text_is_summarized(visit: Visit) -> None:
     page = visitor.page
     page.get_by_role("tab", name="Tasks").click()
     page.get_by_role("tab", name="Summarize").click()
-    page.get_by_label("Text", exact=True).fill(
+    page.get_by_role("textbox", name="Text", exact=True).fill(
         "The lighthouse was built in 1820. It burnt down in 1903 and was rebuilt in stone."
     )
     page.get_by_label("Words at most").fill("12")
@@ -98,7 +98,7 @@ def test_a_text_is_summarized(visit: Visit) -> None:
 
 
 def test_a_call_is_shown_and_its_result_carries_the_conversation_on(visit: Visit) -> None:
-    visitor = visit().limit(60)
+    visitor = visit().limit(200)
     page = visitor.page
     visitor.button("Tools").click()
     definitions = page.get_by_label("Definitions")
@@ -108,20 +108,27 @@ def test_a_call_is_shown_and_its_result_carries_the_conversation_on(visit: Visit
     expect(page.get_by_text("Defined: set_light.")).to_be_visible()
     page.get_by_label("The model").select_option("must call")
     visitor.send("Turn on the light in the kitchen.")
-    call = visitor.answers.get_by_role("region", name="Call of set_light")
+    visitor.settle()
+    call = visitor.answers.get_by_role("region", name="Call of set_light").first
     arguments = json.loads(call.get_by_role("region", name="Arguments").inner_text())
     assert arguments["room"] in ("kitchen", "hall") and isinstance(arguments["on"], bool)
     page.get_by_label("The model").select_option("must not call")
     call.get_by_role("button", name="Give its result").click()
-    result = page.get_by_role("textbox", name="Result of set_light")
-    expect(result).to_be_focused()
-    result.fill('{"done": true}')
-    visitor.button("Give this result").click()
+    results = page.get_by_role("textbox", name="Result of set_light")
+    expect(results.first).to_be_focused()
+    calls = results.count()  # a small model may ask for the same thing more than once
+    for left in range(calls, 0, -1):
+        expect(results).to_have_count(left)
+        expect(visitor.answers).to_have_count(1)
+        results.first.fill('{"done": true}')
+        visitor.button("Give this result").first.click()
     expect(visitor.answers).to_have_count(2)
     visitor.settle()
     first, second = visitor.bodies
     assert first["tools"] == [{"type": "function", "function": TOOLS[0]}] and first["tool_choice"] == "required"
-    assistant, tool = second["messages"][-2:]
-    assert assistant["tool_calls"][0]["function"]["name"] == "set_light"
-    assert tool == {"role": "tool", "content": '{"done": true}', "tool_call_id": assistant["tool_calls"][0]["id"]}
-    expect(page.get_by_role("article", name="Result")).to_contain_text('{"done": true}')
+    assistant, *tools = second["messages"][1:]
+    assert [made["function"]["name"] for made in assistant["tool_calls"]] == ["set_light"] * calls
+    assert tools == [
+        {"role": "tool", "content": '{"done": true}', "tool_call_id": made["id"]} for made in assistant["tool_calls"]
+    ]
+    expect(page.get_by_role("article", name="Result")).to_have_count(calls)

@@ -62,8 +62,8 @@ export function startExtract(section) {
   return { showExample: () => use(Object.keys(EXTRACT_EXAMPLES)[0]) };
 }
 
-/** @param {{value: unknown, fields: import("./source_text.js").Field[]}} result @param {{text: string}} asked */
-function showExtraction({ value, fields }, { text }) {
+/** @param {{value: unknown, sources: import("./source_text.js").Field[]}} result @param {{text: string}} asked */
+function showExtraction({ value, sources }, { text }) {
   const found = el(
     "div",
     { class: "found" },
@@ -73,9 +73,9 @@ function showExtraction({ value, fields }, { text }) {
       el("h2", {}, "JSON"),
       copyButton(() => JSON.stringify(value, null, 2), "Copy JSON"),
     ),
-    jsonView(value, fields),
+    jsonView(value, sources),
     el("h2", {}, "Where it stands"),
-    sourceText(text, fields),
+    sourceText(text, sources),
   );
   linkFields(found);
   return [found];

@@ -12,6 +12,9 @@ const LANGUAGES = [
   ["es", "Spanish"],
   ["it", "Italian"],
   ["pt", "Portuguese"],
+  ["ar", "Arabic"],
+  ["zh", "Chinese"],
+  ["ru", "Russian"],
 ];
 
 /** @param {HTMLElement} section */
@@ -52,7 +55,7 @@ export function startSummarize(section) {
       words: words.valueAsNumber,
       ...(language.value && { language: language.value }),
     }),
-    show: ({ text: summary }) => {
+    show: ({ summary }) => {
       const prose = el("div", { class: "prose" });
       showMarkdown(prose, summary);
       return [
