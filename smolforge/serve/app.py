@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 import smolforge
 from smolforge.engine.engine import Engine
 from smolforge.serve.guard import Guard
-from smolforge.serve.problems import Problem
+from smolforge.serve.problems import Problem, defect
 from smolforge.serve.routes import (
     chat,
     completions,
@@ -43,6 +44,8 @@ def make_app(engine: Engine, settings: Settings) -> Guard:
     app.state.serving = Serving(engine, settings)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(HTTPException, _no_route)
+    app.add_exception_handler(ClientDisconnect, _left)
+    app.add_exception_handler(Exception, _defect)
     for family in FAMILIES:
         app.include_router(family.router, include_in_schema=family is not page)  # files are no interface
     return Guard(app, app.state.serving)
@@ -51,6 +54,16 @@ def make_app(engine: Engine, settings: Settings) -> Guard:
 async def _problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
     return error.response(request.url.path)
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """Nobody reads this; it counts as what it is, and not as a failure of the server."""
+    return Response(status_code=499)
+
+
+async def _defect(request: Request, error: Exception) -> Response:
+    """Answer in the shape of every error; the guard, which the error reaches next, prints it."""
+    return defect().response(request.url.path)
 
 
 async def _no_route(request: Request, error: Exception) -> Response:

@@ -61,6 +61,11 @@ def problem_of(error: BaseException) -> Problem:
     if isinstance(error, SmolforgeError):
         return Problem(400, str(error), code="invalid_value")
     report(error)
+    return defect()
+
+
+def defect() -> Problem:
+    """Return what a client is told of a defect of ours."""
     return Problem(500, "the server failed on this request; its log says where", code="internal_error")
 
 

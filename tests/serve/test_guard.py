@@ -11,6 +11,7 @@ import pytest
 from smolforge.cli.main import main
 from smolforge.errors import ConfigError
 from smolforge.serve.run import Server
+from smolforge.serve.serving import Serving
 from smolforge.serve.settings import Settings, read_keys
 from tests.serve.client import Client, eventually
 
@@ -147,6 +148,23 @@ def test_below_api_errors_have_ollamas_shape(client: Client) -> None:
     assert client.get("/api/nothing").json == {"error": "/api/nothing: no such route"}
     assert client.get("/v1/nothing").error["type"] == "not_found_error"
     assert client.ask("DELETE", "/v1/models").status == 405
+
+
+def test_a_defect_is_an_error_like_others_without_details(
+    client: Client, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def fail(serving: Serving, model: str) -> None:
+        raise KeyError(model.upper())
+
+    monkeypatch.setattr(Serving, "expect", fail)
+    said = "the server failed on this request; its log says where"
+    asked = {"model": "secret", "messages": [{"role": "user", "content": "x"}]}
+    reply = client.post("/v1/chat/completions", asked)
+    assert (reply.status, reply.error["type"], reply.error["message"]) == (500, "server_error", said)
+    reply = client.post("/api/chat", asked)
+    assert (reply.status, reply.json) == (500, {"error": said})
+    logged = capfd.readouterr().err
+    assert "KeyError" in logged and "in fail" in logged and "SECRET" not in logged
 
 
 def test_the_log_has_one_line_a_request_without_what_was_asked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 
 from smolforge import Engine
 from smolforge.serve.settings import Settings
@@ -32,6 +33,16 @@ def test_answers_move_the_counters(client: Client) -> None:
     assert moved == {"prompt": usage["prompt_tokens"], "generated": usage["completion_tokens"]}
     first = "smolforge_time_to_first_token_seconds"
     assert after[f"{first}_count"] == before[f"{first}_count"] + 1 == after[f'{first}_bucket{{le="+Inf"}}']
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_failure_of_the_server(client: Client) -> None:
+    left, failed = (f'smolforge_http_requests_total{{route="/v1/responses",status="{code}"}}' for code in (499, 500))
+    before = counters(client)
+    with socket.create_connection((client.host, client.port), 60) as connection:
+        head = f"POST /v1/responses HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nContent-Length: 100\r\n\r\n"
+        connection.sendall(head.encode() + b"{")
+    eventually(lambda: counters(client).get(left, 0) == before.get(left, 0) + 1)
+    assert counters(client).get(failed, 0) == before.get(failed, 0)
 
 
 def test_paths_that_clients_make_up_make_no_counters(client: Client) -> None:
