@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from smolforge.cli.options import positive
     from smolforge.tasks.tools import load_tools, read_tools
 
-    positive(options, "max_tokens", "max_turns", "max_calls")
+    positive(options, "max_tokens", "thinking_budget", "max_turns", "max_calls")
     if options.yes and not options.python:
         raise ConfigError("--yes belongs to --python: without it nothing is run")
     tools = load_tools(options.python) if options.python else read_tools(options.tools) if options.tools else ()

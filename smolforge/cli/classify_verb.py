@@ -66,7 +66,11 @@ def run(options: argparse.Namespace) -> int:
 def read_labels(given: str) -> tuple[list[str], dict[str, str]]:
     """Return labels and descriptions from a list with commas or a file; DataError names a file that is neither."""
     path = Path(given)
-    if not path.is_file():
+    try:
+        in_file = path.is_file()
+    except OSError:  # a list may be longer than a file's name
+        in_file = False
+    if not in_file:
         if path.suffix in (".json", ".txt"):
             raise DataError(f"{given}: no such file of labels")
         return [label.strip() for label in given.split(",")], {}
@@ -75,8 +79,8 @@ def read_labels(given: str) -> tuple[list[str], dict[str, str]]:
         if path.suffix != ".json":
             return [line.strip() for line in text.splitlines() if line.strip()], {}
         found = json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{given}: {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{given}: {getattr(error, 'strerror', None) or error}") from None
     if isinstance(found, dict) and all(isinstance(about, str) for about in found.values()):
         return list(found), {label: about for label, about in found.items() if about}
     if isinstance(found, list) and all(isinstance(label, str) for label in found):

@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     from smolforge.tasks.extract import extract
     from smolforge.tasks.schema_forms import read_form
 
-    positive(options, "max_tokens", "section_tokens")
+    positive(options, "max_tokens", "thinking_budget", "section_tokens")
     read_form(options.schema)  # what is wrong with it is said before a model is opened
     text = _text(options)
     with task_engine(options) as engine:
@@ -70,7 +70,7 @@ def _text(options: argparse.Namespace) -> str:
     if options.text is not None:
         raise ConfigError("the text is given twice, as a word and as --file; give one")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     if not text.strip():

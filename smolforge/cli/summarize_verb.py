@@ -39,8 +39,10 @@ def summary_options(options: argparse.Namespace) -> dict[str, object]:
 
 def run(options: argparse.Namespace) -> int:
     """Summarize the file."""
+    from smolforge.cli.options import positive
     from smolforge.tasks.summarize import summarize
 
+    positive(options, "thinking_budget")
     text = _read(options.file)
     with task_engine(options) as engine:
         made = summarize(engine, text, **summary_options(options))  # type: ignore[arg-type]

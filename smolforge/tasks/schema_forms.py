@@ -94,12 +94,19 @@ def read_schema(schema: Mapping[str, Any] | str | Path) -> dict[str, Any]:
     if text.startswith("{"):
         return _parse(text, "schema")
     path = Path(schema)
-    if isinstance(schema, Path) or path.suffix == ".json" or (len(text) < 256 and path.is_file()):
+    if isinstance(schema, Path) or path.suffix == ".json" or _is_file(path):
         try:
-            return _parse(path.read_text(encoding="utf-8"), str(path))
+            return _parse(path.read_text(encoding="utf-8-sig"), str(path))
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from None
     return short_schema(text)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a schema may be longer than a file's name
+        return False
 
 
 def short_schema(text: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def tools_of(given: Iterable[Tool | Callable[..., Any] | Mapping[str, Any]]) -> 
 def read_tools(path: Path) -> tuple[Tool, ...]:
     """Read definitions from a JSON file: a list, or an object with the list under ``tools``."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not a list of tools ({getattr(error, 'strerror', None) or error})") from None
     value = value.get("tools") if isinstance(value, dict) and set(value) == {"tools"} else value

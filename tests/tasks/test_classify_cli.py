@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from smolforge.cli.classify_verb import read_labels
 from smolforge.cli.main import main
 from tests.engine.tiny_model import write_tiny_model
 
@@ -60,6 +61,11 @@ def test_labels_come_from_files_of_lines_or_json(
         assert classify(model, "x", "--labels", given, "--json") == 0
         found.append(json.loads(capsys.readouterr().out)["scores"])
     assert found[0] == found[1] == found[2] != found[3]
+
+
+def test_a_list_of_labels_may_be_longer_than_a_files_name() -> None:
+    labels = [f"label number {i}" for i in range(150)]
+    assert read_labels(", ".join(labels)) == (labels, {})
 
 
 def test_multi_prints_one_label_a_line_and_abstaining_prints_none(

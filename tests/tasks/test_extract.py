@@ -199,7 +199,7 @@ def test_a_model_that_thinks_reasons_first_and_the_value_still_fits(tmp_path: Pa
 def test_the_verb_prints_the_object_alone(tmp_path: Path, capsys: Capture) -> None:
     text = "Ada Lovelace was born in London in 1815."
     file = tmp_path / "ada.txt"
-    file.write_text(text + "\n")
+    file.write_text(text + "\n", encoding="utf-8-sig")  # the mark at its begin is no character of the text
     words = ["--schema", "name span, born int span", "-m", "bundled", "--threads", "1"]
     assert main(["extract", text, *words]) == 0
     alone = json.loads(capsys.readouterr().out)
@@ -224,6 +224,7 @@ def test_the_verb_prints_the_object_alone(tmp_path: Path, capsys: Capture) -> No
         (["text", "--file", "x", "--schema", "name"], "given twice"),
         (["--file", "nowhere.txt", "--schema", "name"], "nowhere.txt"),
         (["  ", "--schema", "name"], "empty"),
+        (["text", "--schema", "name", "--thinking-budget", "-3"], "--thinking-budget is -3, expected 1 or more"),
     ],
 )
 def test_what_the_verb_refuses(words: list[str], problem: str, capsys: Capture) -> None:

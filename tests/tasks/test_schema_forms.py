@@ -63,6 +63,13 @@ def test_a_schema_is_the_same_in_each_spelling(tmp_path: Path) -> None:
     file.write_text(json.dumps(given))
     forms = [read_form(form) for form in (given, json.dumps(given), file, str(file), "name span, age int")]
     assert all(form == forms[0] for form in forms)
+    file.write_text(json.dumps(given), encoding="utf-8-sig")  # as Windows editors begin files
+    assert read_form(file) == forms[0]
+
+
+def test_a_short_form_may_be_longer_than_a_files_name() -> None:
+    about = "名" * 100  # 300 bytes
+    assert read_schema(f"name span: {about}")["properties"]["name"]["description"] == about
 
 
 def test_a_pydantic_model_says_which_fields_are_spans() -> None:

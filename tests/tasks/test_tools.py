@@ -152,6 +152,8 @@ def test_files_of_tools_are_read_and_their_mistakes_named(tmp_path: Path) -> Non
     file = tmp_path / "tools.json"
     file.write_text('{"tools": [{"name": "a"}]}')
     assert [one.name for one in read_tools(file)] == ["a"]
+    file.write_text('[{"name": "a"}]', encoding="utf-8-sig")  # as Windows editors begin files
+    assert [one.name for one in read_tools(file)] == ["a"]
     for text, expected in [
         ("{", "not a list of tools"),
         ("[]", "at least one"),
