@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+OPENS_THE_BLOCK = """{% for message in messages %}<|im_start|>{{ message.role }}
+{{ message.content }}<|im_end|>
+{% endfor %}<|im_start|>assistant
+<think>
+{{ "" if enable_thinking else "\n</think>\n" }}"""
 QUIET = [
     "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--no-first-run",
@@ -57,7 +62,12 @@ def visit(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Callable
 
 @pytest.fixture(scope="session")
 def thinking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a server whose model has a think mode; its words mean nothing."""
-    folder: Path = write_tiny_model(tmp_path_factory.mktemp("thinking") / "model")
+    """A client of a server whose model always reasons when it is told to; its words mean nothing."""
+    folder = write_tiny_model(tmp_path_factory.mktemp("thinking") / "model")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}  # a family whose files bring the template
+    del config["no_rope_layers"]
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "chat_template.jinja").write_text(OPENS_THE_BLOCK)
     with Engine.open(folder, cache=False, kv_bytes=64 << 20, threads=1) as engine, serving(engine) as (client, _):
         yield client

@@ -15,9 +15,9 @@ from smolforge.engine.answer import AnswerStream
 from smolforge.serve.run import Server
 from smolforge.serve.settings import Settings
 from tests.serve.client import Client
-from tests.serve.page.visitor import Visitor
+from tests.serve.page.visitor import PATIENCE, Visitor
 
-expect.set_options(timeout=120_000)
+expect.set_options(timeout=PATIENCE)
 Visit = Callable[..., Visitor]
 Serve = Callable[[Settings], AbstractContextManager[tuple[Client, Server]]]
 STORY = "Tell me a very long story about a lighthouse, with many chapters."
