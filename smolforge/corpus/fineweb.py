@@ -1,7 +1,7 @@
 """FineWeb's rules for English with the words and formulas for which its floors were published.
 
 Input: texts. Output: a table of measures, computed once by a native kernel; then verdicts, from limits that are data
-(``rules/fineweb.json``). Sources: Gopher (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683, section 2.2), FineWeb
+(``rules/published/fineweb.json``). Sources: Gopher (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683, section 2.2), FineWeb
 (arXiv 2406.17557, section 3). Our own rules (``features.py``) have other words and their own floors.
 """
 
@@ -53,7 +53,7 @@ Limits = Mapping[str, tuple[float | None, float | None]]
 @functools.lru_cache(maxsize=1)
 def published_limits() -> Limits:
     """Return measure -> (low, high), in the order in which a document is judged."""
-    place = importlib.resources.files("smolforge.corpus") / "rules" / "fineweb.json"
+    place = importlib.resources.files("smolforge.corpus") / "rules" / "published" / "fineweb.json"
     table = json.loads(place.read_text(encoding="utf-8"))["limits"]
     return {name: (low, high) for name, (low, high) in table.items()}
 

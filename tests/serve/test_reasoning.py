@@ -14,7 +14,7 @@ from smolforge.serve.response_items import Items
 from tests.engine.tiny_model import write_tiny_model
 from tests.serve.client import Client
 from tests.serve.conftest import serving
-from tests.serve.test_chat import joined
+from tests.serve.test_chat_route import joined
 
 CHAT = "/v1/chat/completions"
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "turn on the lamp"}], "temperature": 0}

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from tests.serve.client import Client
-from tests.serve.test_chat import ASK, SCHEMA, WEATHER
+from tests.serve.test_chat_route import ASK, SCHEMA, WEATHER
 
 RESPONSES = "/v1/responses"
 GREEDY = {"input": "Name three fruits.", "temperature": 0, "max_output_tokens": 24}
