@@ -89,8 +89,7 @@ def test_a_conversation_on_a_terminal(tmp_path: Path) -> None:
     at = terminal.wait_for("> ", terminal.wait_for("2000", at))
     terminal.type("Write a very long story about a cat and a dog.\n")
     at = terminal.wait_for("e", terminal.wait_for("a dog.", at))
-    terminal.type("\x03")
-    at = terminal.wait_for("stopped", at)  # the turn, not the program
+    at = terminal.press_until("\x03", "stopped", at)  # the turn, not the program
     at = terminal.wait_for("> ", at)
     terminal.type("/set max_tokens 8\n")
     at = terminal.wait_for("> ", terminal.wait_for("seed", at))
