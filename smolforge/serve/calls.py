@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 from smolforge.tokens.special import END_TOOL_CALL, TOOL_CALL
 
@@ -51,10 +53,15 @@ class _Where(Enum):
 
 
 class CallReader:
-    """Follows one answer. Words behind the first call are none that the grammar knows, and are left out."""
+    """Follows one answer. Words behind the first call are none that the grammar knows, and are left out.
+
+    So is a call that repeats an earlier one: what may still become a repetition is held back until it differs.
+    """
 
     def __init__(self) -> None:
         self.calls = 0
+        self.made = list[tuple[str, str]]()  # name and arguments of each call that is complete
+        self._name, self._text, self._begun = "", "", False  # the call that is read, and whether it was told
         self._where, self._held = _Where.WORDS, ""
         self._depth, self._string, self._escaped = 0, False, False
 
@@ -93,9 +100,9 @@ class CallReader:
 
     def _head(self) -> Iterator[Part]:
         if found := _HEAD.match(self._held):
-            yield Called(self.calls, str(json.loads(found[1])))
-            self.calls += 1
+            self._name, self._text, self._begun = str(json.loads(found[1])), "", False
             self._where, self._held = _Where.ARGUMENTS, self._held[found.end() :]
+            yield from self._tell("")
 
     def _arguments(self) -> Iterator[Part]:
         """Yield the text of an object up to the brace that closes it."""
@@ -106,8 +113,21 @@ class CallReader:
                 end, self._where = i + 1, _Where.TAIL
                 break
         piece, self._held = self._held[:end], self._held[end:]
+        yield from self._tell(piece)
+
+    def _tell(self, piece: str) -> Iterator[Part]:
+        """Take a piece of the call's arguments; yield what is known to be no repetition."""
+        self._text += piece
+        if not self._begun:
+            if any(name == self._name and text.startswith(self._text) for name, text in self.made):
+                return
+            self._begun, piece = True, self._text
+            yield Called(self.calls, self._name)
+            self.calls += 1
         if piece:
             yield Arguments(self.calls - 1, piece)
+        if self._where is _Where.TAIL:
+            self.made.append((self._name, self._text))
 
     def _follow(self, character: str) -> None:
         if self._string:
@@ -132,6 +152,13 @@ def read_whole(text: str) -> tuple[str, list[tuple[str, str]]]:
             name, arguments = calls[part.index]
             calls[part.index] = name, arguments + part.text
     return words, calls
+
+
+def whole_calls(text: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return (name, arguments) of each call of a whole answer; one that was cut off is none."""
+    reader = CallReader()
+    deque(reader.push(text), maxlen=0)
+    return [(name, json.loads(arguments)) for name, arguments in reader.made]
 
 
 def _beginning(text: str, tag: str) -> int:

@@ -19,7 +19,7 @@ from smolforge.engine.asking import CHAT, GREEDY
 from smolforge.engine.engine import Engine
 from smolforge.errors import ConfigError
 from smolforge.generator import Finished, ReasoningDelta, Sampling, TextDelta
-from smolforge.serve.calls import Called, CallReader, Part, Said
+from smolforge.serve.calls import Called, CallReader, Part, Said, whole_calls
 from smolforge.serve.shapes import new_id
 from smolforge.tasks.tool_grammar import tool_constraint
 from smolforge.tasks.tool_prompt import tool_messages
@@ -112,8 +112,9 @@ def _with_calls(answering: AnswerStream, response: llm.Response) -> Iterator[Str
             if isinstance(part, Called):
                 calls.append(llm.ToolCall(part.name, {}, new_id("call_")))
             yield _event(part, calls)
-    for made, call in zip(calls, answering.answer().tool_calls, strict=False):  # the last one may have been cut off
-        response.add_tool_call(replace(made, arguments=call.arguments))
+    whole = whole_calls(answering.answer().text)
+    for made, (_, arguments) in zip(calls, whole, strict=False):  # the last one may have been cut off
+        response.add_tool_call(replace(made, arguments=arguments))
 
 
 def _event(part: Part, calls: list[llm.ToolCall]) -> StreamEvent:

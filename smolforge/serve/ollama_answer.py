@@ -14,7 +14,7 @@ from smolforge.engine.answer import Answer
 from smolforge.engine.engine import Engine
 from smolforge.generator import Event, Finished, LogprobsDelta, ReasoningDelta, TextDelta
 from smolforge.serve.answers import Asked
-from smolforge.serve.calls import CallReader, Said, read_whole
+from smolforge.serve.calls import CallReader, Said, read_whole, whole_calls
 from smolforge.serve.shapes import chat_logprobs
 
 Json = dict[str, Any]
@@ -110,5 +110,5 @@ def _nanoseconds(seconds: float) -> int:
 def _read(answer: Answer) -> tuple[str, list[Json]]:
     """Return the words and the calls, which are whole: one that was cut off is none."""
     words, _ = read_whole(answer.text)
-    calls = [{"function": {"name": call.name, "arguments": call.arguments}} for call in answer.tool_calls]
+    calls = [{"function": {"name": name, "arguments": arguments}} for name, arguments in whole_calls(answer.text)]
     return words, calls

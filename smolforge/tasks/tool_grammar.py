@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from smolforge.engine.engine import Engine
 
 AUTO, NONE, REQUIRED = "auto", "none", "required"
-MAX_CALLS = 32  # in one answer
+MAX_CALLS = 8  # in one answer: a small model that is free to go on repeats itself
 MAX_STRING = 16_000  # characters of an argument whose schema sets no bound: a file to write must fit
 _SPACING = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _BOUNDED = {"maxLength", "pattern", "format", "enum", "const"}
@@ -56,14 +56,16 @@ def tool_lark(tools: Tools, special: Mapping[str, int], *, choice: str = AUTO, p
     """Return the Lark grammar of an answer that may use ``tools``; None where it is free.
 
     ``choice``: "auto" (text, then calls, either may be missing), "required" (calls alone), "none", or a tool's name
-    (calls of that one). ``parallel`` allows several calls. ``special``: control tokens by text (``codec.special``);
-    where the tags are among them, they are written as those tokens, else as text.
+    (calls of that one). ``parallel`` allows several calls, up to ``MAX_CALLS``. ``special``: control tokens by text
+    (``codec.special``); where the tags are among them, they are written as those tokens, else as text.
     """
     chosen = chosen_tools(tools, choice)
     if not chosen:
         return None
     begin, end = (f"<[{special[tag]}]>" if tag in special else _quoted(tag) for tag in (TOOL_CALL, END_TOOL_CALL))
-    calls = f"call more{{0,{MAX_CALLS - 1}}}" if parallel else "call"
+    most = min(MAX_CALLS, len(chosen)) if all(_bare(tool) for tool in chosen) else MAX_CALLS
+    parallel = parallel and most > 1
+    calls = f"call more{{0,{most - 1}}}" if parallel else "call"
     rules = [f"start: {f'TEXT | lead {calls}' if choice == AUTO else f'{begin} {calls}'}"]
     if choice == AUTO:
         rules += [f"lead: TEXT {begin}" if TOOL_CALL in special else f"lead[lazy]: TEXT {begin}", r"TEXT: /(.|\n)*/"]
@@ -96,9 +98,16 @@ def chosen_tools(tools: Tools, choice: str) -> tuple[Tool, ...]:
 
 
 def parse_calls(text: str) -> tuple[str, tuple[ToolCall, ...]]:
-    """Return what an answer says in words and the calls it holds. What is no well-formed call is left out."""
+    """Return what an answer says in words and the distinct calls it holds. What is no well-formed call is left out."""
     answer = parse_answer(text)
-    return answer.content, answer.tool_calls
+    distinct = {(call.name, json.dumps(call.arguments)): call for call in reversed(answer.tool_calls)}
+    return answer.content, tuple(reversed(distinct.values()))
+
+
+def _bare(tool: Tool) -> bool:
+    """Whether a tool takes nothing, so that a second call of it can only repeat the first."""
+    nothing = {"type": "object", "properties": {}, "additionalProperties": False}
+    return {"additionalProperties": False, **tool.parameters} == nothing
 
 
 def _arguments(tool: Tool) -> str:

@@ -226,3 +226,14 @@ def test_a_string_that_holds_the_tags_is_part_of_its_call() -> None:
     assert parse_calls(said) == ("Yes.", expected)
     assert parse_calls(said[: -len(CALL)] + "<tool_call>\n{") == ("Yes.", expected[:1])
     assert parse_calls("<tool_call>" + "[" * 100_000) == ("", ())
+
+
+def test_a_call_counts_once_and_calls_are_bounded() -> None:
+    low = CALL.replace("3", "1")
+    assert [call.arguments["level"] for call in parse_calls("\n".join([CALL, low, CALL, low]))[1]] == [3, 1]
+    eight = "\n".join(CALL.replace("3", str(level)) for level in range(8))
+    assert allows(eight, [LIGHT, TIME], choice="required")
+    assert not allows(f"{eight}\n{CALL}", [LIGHT, TIME], choice="required")
+    assert not allows(f"{OTHER}\n{OTHER}", [TIME], choice="required")  # it can only be the same call again
+    open_one = {"name": "time", "parameters": {"type": "object"}}
+    assert allows(f"{OTHER}\n{OTHER}", [open_one], choice="required")
