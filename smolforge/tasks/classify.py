@@ -129,6 +129,8 @@ class Classifier:
         return work
 
     def _work(self, text: str, least: float) -> Branching[Scores]:
+        if not text.strip():
+            raise DataError("the text is empty")
         if isinstance(self._form, Questions):
             return Judgement(self.prompt(text), self._form)
         return Choice(self.prompt(text), self._form, least)
@@ -195,7 +197,7 @@ def classify(
     ``multi``: each label for itself, yes against no; those of 0.5 (or ``abstain``) and more fit. ``instruction``: what
     the labels mean and how to choose. ``descriptions``: a few words about labels. ``abstain``: the probability below
     which there is no label. ConfigError for labels or a calibration that cannot be used; DataError for a text that is
-    longer than the engine's context.
+    empty, or longer than the engine's context.
     """
     classifier = Classifier(
         engine, labels, multi=multi, instruction=instruction, descriptions=descriptions, calibration=calibration,

@@ -76,3 +76,12 @@ def test_what_a_task_refuses_is_told(client: Client) -> None:
     assert reply.status == 400 and "'a'" in reply.error["message"]
     reply = client.post("/v1/summarize", {"text": REVIEW, "language": "xx"})
     assert reply.status == 400 and "language" in reply.error["message"]
+
+
+def test_an_empty_text_is_refused_by_every_task(client: Client) -> None:
+    for path, more in {"classify": {"labels": LABELS}, "extract": {"schema": "name span"}, "summarize": {}}.items():
+        for text in ("", " \n"):
+            reply = client.post(f"/v1/{path}", {"text": text, **more})
+            assert reply.status == 400 and "text is empty" in reply.error["message"]
+    found = client.post("/v1/classify", {"text": [REVIEW, ""], "labels": LABELS}).json["results"]
+    assert found[0]["label"] in LABELS and "text is empty" in found[1]["error"]["message"]

@@ -50,7 +50,7 @@ async def classify(request: Request) -> Response:
         return Classifier(
             engine, fields.labels, multi=fields.multi, instruction=fields.instruction,
             descriptions=fields.descriptions, abstain=fields.abstain,
-        ).each(texts)  # fmt: skip
+        ).outcomes(texts)  # fmt: skip
 
     return _reply(serving_of(request), fields, task)
 
