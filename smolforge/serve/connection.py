@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -34,6 +35,11 @@ class Connection(H11Protocol):
         """Take bytes."""
         super().data_received(data)
         self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, with the line in the log that every request has; what was sent stays out of it."""
+        super().send_400_response(msg)
+        print(f"{self.client[0] if self.client else '-'} - - 400 0ms {len(msg)}B", file=sys.stderr, flush=True)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""

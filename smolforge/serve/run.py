@@ -45,8 +45,8 @@ class Server(uvicorn.Server):
         self.serving = app.serving
         connection: Any = partial(Connection, patience=settings.arrival, most=settings.open + SPARE)
         config = uvicorn.Config(
-            app, http=connection, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            proxy_headers=False, timeout_graceful_shutdown=1,
+            app, http=connection, ws="none", lifespan="off", log_config=None, log_level="error", access_log=False,
+            server_header=False, proxy_headers=False, timeout_graceful_shutdown=1,
         )  # fmt: skip
         super().__init__(config)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -183,6 +185,30 @@ def test_the_log_has_one_line_a_request_without_what_was_asked(
 
     eventually(logged)
     assert secret not in written
+
+
+def test_what_is_no_request_and_an_upgrade_have_one_line_each(
+    client: Client, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    def lines() -> list[str]:
+        nonlocal written
+        written += capfd.readouterr().err
+        return written.splitlines()
+
+    written = ""
+    with socket.create_connection((client.host, client.port), timeout=60) as raw:
+        raw.sendall(b"quite secret words\r\n\r\n")
+        assert b" 400 " in raw.makefile("rb").readline()
+    eventually(lambda: any(line.startswith("127.0.0.1 - - 400 ") for line in lines()))
+    assert client.get("/health", {"Connection": "Upgrade", "Upgrade": "websocket"}).status == 200
+    eventually(lambda: any(line.startswith("127.0.0.1 GET /health 200 ") for line in lines()))
+    assert all(re.fullmatch(r"\S+ \S+ \S+ \d{3} \d+ms \d+B", line) for line in lines()), written
+    assert caplog.records == []  # outside of a test these are lines, too
+
+
+def test_a_health_check_may_ask_for_the_head_alone(client: Client) -> None:
+    reply = client.ask("HEAD", "/health")
+    assert reply.status == 200 and reply.body == b""
 
 
 def test_responses_say_what_they_are_and_nothing_about_the_server(client: Client) -> None:

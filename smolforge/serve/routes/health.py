@@ -1,4 +1,4 @@
-"""``GET /health``: whether the server takes requests. Open to everybody, without a key."""
+"""``GET /health`` (or ``HEAD``): whether the server takes requests. Open to everybody, without a key."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ router = APIRouter()
 
 
 @router.get("/health")
+@router.head("/health", include_in_schema=False)
 async def health(request: Request) -> JSONResponse:
     """Say "ok", or with status 503 that the server is being stopped."""
     if serving_of(request).draining:
