@@ -69,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _show(done: Applied, options: argparse.Namespace) -> None:
     if options.json:
-        counts = {"rows": done.rows, "answered": done.answered, "failed": done.failed}
+        counts = {"rows": done.rows, "answered": done.answered, "failed": done.failed, "tried": done.tried}
         print_json({"path": str(done.path), **counts, **done.cost.json()})
     if done.failed:
         why = f"the column {options.prefix}error says why, --retry-failed tries them again"
@@ -100,11 +100,13 @@ def _declare_extract(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--schema", required=True, help="JSON schema, a file of one, or 'name, age int, tags [str]'")
     parser.add_argument("--instruction", help="what to look for")
     parser.add_argument("--max-tokens", type=int, metavar="N", help="most tokens of one answer")
+    parser.add_argument("--section-tokens", type=int, metavar="N", help="a longer text is read in parts (1536)")
     _thinking(parser)
 
 
 def _extract(options: argparse.Namespace) -> dict[str, Any]:
-    return {"schema": options.schema, **_given(options, "instruction", "max_tokens", "think", "thinking_budget")}
+    names = ("instruction", "max_tokens", "section_tokens", "think", "thinking_budget")
+    return {"schema": options.schema, **_given(options, *names)}
 
 
 def _declare_summarize(parser: argparse.ArgumentParser) -> None:
@@ -161,7 +163,7 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     """Return what was typed; a number below 1 is refused by the name of its option."""
     from smolforge.cli.options import positive
 
-    positive(options, *(name for name in names if name in ("max_tokens", "thinking_budget")))
+    positive(options, *(name for name in names if name in ("max_tokens", "section_tokens", "thinking_budget")))
     found = {name: getattr(options, name) for name in names}
     return {name: value for name, value in found.items() if value is not None}
 

@@ -35,12 +35,14 @@ Numbered = tuple[int, Row]
 
 @dataclass(frozen=True)
 class Applied:
-    """``rows`` in the table; ``answered`` in this run, ``failed`` with an error in their column; what this run cost."""
+    """``rows`` in the table: ``answered`` ones, and ``failed`` ones, which say why in their column. ``tried``: how many
+    of them were worked on in this run, and what that cost."""
 
     path: Path
     rows: int
     answered: int
     failed: int
+    tried: int
     cost: Cost
 
 
@@ -77,11 +79,12 @@ def apply(
         raise ConfigError(f"{table.path}: has a column '{taken[0]}' already; give a prefix for the new ones")
     template = _template(prompt if prompt is not None else f"{{{column}}}", table)
     with closing(Journal(folder, _plan(engine, table, task, made, template, prefix))) as journal:
-        answered, cost = _answer(made, table, template, journal, retry_failed, progress)
+        tried, cost = _answer(made, table, template, journal, retry_failed, progress)
         _join(table, journal, made, prefix, added, out)
         if not journal.failed:
             journal.remove()
-        return Applied(out, table.rows, answered, len(journal.failed), cost)
+        failed = len(journal.failed)
+        return Applied(out, table.rows, table.rows - failed, failed, tried, cost)
 
 
 def _plan(engine: Engine, table: Source, task: str, made: RowTask, template: str, prefix: str) -> dict[str, Any]:
@@ -99,20 +102,20 @@ def _answer(
     task: RowTask, table: Source, template: str, journal: Journal, retry: bool,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[int, Cost]:  # fmt: skip
-    """Answer what is not answered yet; return how many rows and what they cost."""
+    """Answer what is not answered yet; return how many rows were tried and what they cost."""
     again = sorted(journal.failed) if retry else []
-    first, total, answered, cost = journal.rows, table.rows, 0, Cost()
+    first, total, tried, cost = journal.rows, table.rows, 0, Cost()
     done = first - len(again)
     chosen = set(again)
     rows = ((row, cells) for row, cells in enumerate(table.each(), 0) if row in chosen)
     for part in (rows if again else (), enumerate(table.each(first), first)):
         for row, outcome, spent in _outcomes(task, part, template):
             journal.add(row, outcome)
-            answered, cost = answered + 1, cost + spent
+            tried, cost = tried + 1, cost + spent
             if progress is not None:
-                progress(done + answered, total)
+                progress(done + tried, total)
     journal.sync()
-    return answered, cost
+    return tried, cost
 
 
 def _outcomes(task: RowTask, rows: Iterable[Numbered], template: str) -> Iterator[tuple[int, Outcome, Cost]]:

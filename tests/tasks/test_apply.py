@@ -33,7 +33,7 @@ def wait(done, total):
 model, source, target = sys.argv[1:]
 with Engine.open(model, threads=1, cache=False) as engine:
     done = apply(engine, "chat", source, target, prompt="{text}", max_tokens=6, progress=wait)
-print("answered", done.answered, flush=True)
+print("tried", done.tried, flush=True)
 """
 COUNT = 40
 
@@ -109,7 +109,7 @@ def test_killed_at_several_points_the_result_is_that_of_one_run_and_no_row_is_an
         assert not target.exists()
     reported, end = run_until(model, source, target, None)
     assert reported == list(range(answered + 1, COUNT + 1))
-    assert end == f"answered {COUNT - answered}"
+    assert end == f"tried {COUNT - answered}"
     if kind == "parquet":
         parquet = pytest.importorskip("pyarrow.parquet")
         assert parquet.read_table(target).equals(parquet.read_table(tmp_path / "whole.parquet"))
@@ -120,14 +120,14 @@ def test_killed_at_several_points_the_result_is_that_of_one_run_and_no_row_is_an
 @pytest.mark.parametrize("torn", [1, 20, 200])
 def test_a_torn_end_costs_its_own_rows_only(engine: Engine, source: Path, tmp_path: Path, torn: int) -> None:
     first = chat(engine, source, tmp_path / "out.jsonl")
-    assert first.answered == COUNT
+    assert first.tried == COUNT
     whole = (tmp_path / "out.jsonl").read_bytes()
     journal = tmp_path / "out.jsonl.work" / ROWS  # kept, because rows have failed
     kept = journal.read_bytes()[:-torn]
     journal.write_bytes(kept + b"\x00\x00")
     (tmp_path / "out.jsonl").unlink()
     again = chat(engine, source, tmp_path / "out.jsonl")
-    assert again.answered == COUNT - kept.count(b"\n")
+    assert again.tried == COUNT - kept.count(b"\n")
     assert (tmp_path / "out.jsonl").read_bytes() == whole
 
 
@@ -141,8 +141,8 @@ def test_a_failed_row_keeps_its_error_and_is_tried_again_on_request_only(
     assert done.failed == len(failed)
     assert all(row["answer"] is None and row["error"] == "column 'text' is empty" for row in failed)
     assert all(row["answer"] for row in lines(target) if not row["error"])
-    assert chat(engine, source, target).answered == 0
-    assert chat(engine, source, target, retry_failed=True).answered == len(failed)
+    assert chat(engine, source, target).tried == 0
+    assert chat(engine, source, target, retry_failed=True).tried == len(failed)
 
 
 def test_without_failures_nothing_stays_but_the_result(engine: Engine, tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_without_failures_nothing_stays_but_the_result(engine: Engine, tmp_path:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "out.csv"]
     with pytest.raises(ConfigError, match="exists already"):
         chat(engine, tmp_path / "in.csv", tmp_path / "out.csv")
-    assert chat(engine, tmp_path / "in.csv", tmp_path / "out.csv", overwrite=True).answered == 1
+    assert chat(engine, tmp_path / "in.csv", tmp_path / "out.csv", overwrite=True).tried == 1
 
 
 def test_a_later_outcome_of_a_failed_row_replaces_the_earlier_one(tmp_path: Path) -> None:
@@ -302,10 +302,15 @@ def test_the_verb_writes_the_table_and_says_how_many_failed(
     assert main([*words, "--json", "--prefix", "my_"]) == 0
     captured = capsys.readouterr()
     counts = json.loads(captured.out)
-    assert (counts["rows"], counts["answered"], counts["failed"]) == (COUNT, COUNT, 6)
+    assert (counts["rows"], counts["answered"], counts["failed"], counts["tried"]) == (COUNT, COUNT - 6, 6, COUNT)
     assert "6 of 40 rows failed; the column my_error says why" in captured.err
     assert target.read_text().splitlines()[0] == "id,text,where,my_label,my_score,my_scores,my_error"
     assert main([*words, "--column", "txt"]) == 2
     assert "no column 'txt'" in capsys.readouterr().err
+    words = ["apply", "extract", str(source), str(tmp_path / "o.csv"), "--schema", "name", "--section-tokens"]
+    assert main([*words, "0", "-m", str(model)]) == 2
+    assert "--section-tokens is 0, expected 1 or more" in capsys.readouterr().err
+    assert main([*words, "7000", "-m", str(model), "--threads", "1"]) == 2
+    assert "are left for a section of text" in capsys.readouterr().err
     assert main(["apply", "embed", str(source), str(tmp_path / "out.xlsx"), "-m", str(model)]) == 2
     assert "expected a name that ends in .jsonl, .csv, .parquet" in capsys.readouterr().err
