@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -92,6 +93,8 @@ def _is_text(word: str) -> bool:
 
 def read_input() -> str:
     """Return standard input as text; SmolforgeError names the first byte that is not UTF-8."""
+    if isinstance(sys.stdin, io.TextIOWrapper):  # a locale may have chosen another encoding, or to pass bytes through
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
     try:
         return sys.stdin.read()
     except UnicodeDecodeError as error:

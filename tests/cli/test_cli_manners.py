@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -70,6 +71,25 @@ def test_a_place_that_cannot_be_written_is_one_line(
 def test_words_that_are_not_utf_8_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["generate", "--prompt", "\udcff"]) == 2
     assert "not UTF-8 text" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "classify - --labels a,b", "extract - --schema name", "summarize -", "call - --tools tools.json", "chat",
+        "generate", "perplexity -",
+    ],
+)  # fmt: skip
+def test_a_pipe_that_is_not_utf_8_is_refused(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tools.json").write_text('[{"name": "stop"}]')
+    monkeypatch.chdir(tmp_path)
+    for errors in ("strict", "surrogateescape"):  # the second is what Python does in the C locale
+        pipe = io.TextIOWrapper(io.BytesIO(b"line\r\ncaf\xe9."), encoding="utf-8", errors=errors)
+        monkeypatch.setattr("sys.stdin", pipe)
+        assert main(words.split()) == 2
+        assert capsys.readouterr() == ("", "smolforge: standard input: not UTF-8 text (byte 9)\n")
 
 
 def test_a_run_file_of_another_kind_is_one_line(
