@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from smolforge.cli.task_options import print_json, task_arguments, task_engine, text_argument, text_of
+from smolforge.cli.task_options import print_json, section_progress, task_arguments, task_engine, text_argument, text_of
 from smolforge.errors import ConfigError, DataError
 
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     positive(options, "max_tokens", "thinking_budget", "section_tokens")
     read_form(options.schema)  # what is wrong with it is said before a model is opened
     text = _text(options)
-    with task_engine(options) as engine:
+    with task_engine(options) as engine, section_progress("extract") as progress:
         found = extract(
             engine,
             text,
@@ -52,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
             thinking_budget=options.thinking_budget,
             max_tokens=options.max_tokens,
             section_tokens=options.section_tokens,
+            progress=progress,
         )
     if options.json:
         print_json(found.json())

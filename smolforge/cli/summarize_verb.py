@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from smolforge.cli.task_options import print_json, task_arguments, task_engine
+from smolforge.cli.task_options import print_json, section_progress, task_arguments, task_engine
 from smolforge.errors import ConfigError, DataError
 
 
@@ -44,8 +44,8 @@ def run(options: argparse.Namespace) -> int:
 
     positive(options, "thinking_budget")
     text = _read(options.file)
-    with task_engine(options) as engine:
-        made = summarize(engine, text, **summary_options(options))  # type: ignore[arg-type]
+    with task_engine(options) as engine, section_progress("summarize") as progress:
+        made = summarize(engine, text, progress=progress, **summary_options(options))  # type: ignore[arg-type]
     if options.json:
         print_json(made.json())
     else:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,6 @@ def text_argument(parser: argparse.ArgumentParser) -> None:
 
 def text_of(options: argparse.Namespace) -> str:
     """Return the text that was typed or piped; ConfigError where there is none."""
-    import sys
-
     from smolforge.cli.main import read_input
 
     if options.text is None and sys.stdin.isatty():
@@ -59,6 +58,22 @@ def task_engine(options: argparse.Namespace) -> Iterator[Engine]:
     positive(options, "threads", "context")
     with open_engine(options, find_model(options.model)) as engine:
         yield engine
+
+
+@contextmanager
+def section_progress(verb: str) -> Iterator[Callable[[int, int], None]]:
+    """Yield what shows on standard error how many sections of a text are done; one that is read whole shows nothing."""
+    from smolforge.cli.progress import progress
+
+    with progress(verb, "sections") as shown:
+
+        def update(done: int, total: int) -> None:
+            if total > 1 and not done:
+                print(f"{verb}: a long text, read in {total} sections", file=sys.stderr, flush=True)
+            if total > 1:
+                shown.update(done, total)
+
+        yield update
 
 
 def print_json(value: Any) -> None:

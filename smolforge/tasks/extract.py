@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from smolforge.errors import ConfigError, SmolforgeError, nearest
 from smolforge.tasks.extract_asking import MAX_TOKENS, Asker
 from smolforge.tasks.extract_reading import Found
-from smolforge.tasks.results import Cost
+from smolforge.tasks.results import Cost, Progress
 from smolforge.tasks.schema_forms import Form, Schema, read_form
 from smolforge.tasks.source_spans import Field
 
@@ -62,9 +62,15 @@ class Extraction:
         return {**facts, "reasoning": list(self.reasoning), **self.cost.json()}
 
 
-def extract(engine: Engine, text: str, schema: Schema, **options: Unpack[Options]) -> Extraction:
-    """Return what ``text`` holds of ``schema``; errors as ``extract_batch``."""
-    return extract_batch(engine, [text], schema, **options)[0]
+def extract(
+    engine: Engine, text: str, schema: Schema, *, progress: Progress | None = None, **options: Unpack[Options]
+) -> Extraction:
+    """Return what ``text`` holds of ``schema``; errors as ``extract_batch``.
+
+    ``progress`` is called with sections done and sections in all, first when they are known.
+    """
+    (found,) = _each(engine, [text], schema, progress, options)
+    return _unless_error(found)
 
 
 def extract_batch(engine: Engine, texts: Iterable[str], schema: Schema, **options: Unpack[Options]) -> list[Extraction]:
@@ -80,6 +86,12 @@ def extract_each(
     engine: Engine, texts: Iterable[str], schema: Schema, **options: Unpack[Options]
 ) -> Iterator[Extraction | SmolforgeError]:
     """As ``extract_batch``, one after the other; what is wrong with one text is yielded in its place, not raised."""
+    return _each(engine, texts, schema, None, options)
+
+
+def _each(
+    engine: Engine, texts: Iterable[str], schema: Schema, progress: Progress | None, options: Options
+) -> Iterator[Extraction | SmolforgeError]:
     for name in options:
         if name not in Options.__annotations__:
             raise ConfigError(f"unknown option '{name}'{nearest(name, Options.__annotations__)}")
@@ -89,7 +101,7 @@ def extract_each(
         think=options.get("think", False), thinking_budget=options.get("thinking_budget"),
         timeout=options.get("timeout"),
     )  # fmt: skip
-    found = _in_order(asker, engine.streams(asker.requests(texts)))
+    found = _in_order(asker, engine.streams(asker.requests(texts)), progress)
     return (_extraction(one, form) for one in found)
 
 
@@ -109,12 +121,14 @@ def _unless_error(found: Extraction | SmolforgeError) -> Extraction:
     return found
 
 
-def _in_order(asker: Asker, streams: Iterator[AnswerStream]) -> Iterator[Found | SmolforgeError]:
+def _in_order(
+    asker: Asker, streams: Iterator[AnswerStream], progress: Progress | None
+) -> Iterator[Found | SmolforgeError]:
     """Gather the answers to each text's sections and yield what they make together."""
     waiting = asker.waiting
     for stream in streams:
         while waiting[0].complete:
             yield waiting.popleft().outcome()
-        waiting[0].take(stream)
+        waiting[0].take(stream, progress)
     while waiting:
         yield waiting.popleft().outcome()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from smolforge.errors import DataError, SmolforgeError
 from smolforge.tasks.merge_sections import Part, merge, most_sourced
-from smolforge.tasks.results import Cost
+from smolforge.tasks.results import Cost, Progress
 from smolforge.tasks.schema_forms import Form
 from smolforge.tasks.sections import Section
 from smolforge.tasks.source_spans import Field, locate
@@ -57,8 +57,10 @@ class Reading:
         """Whether nothing is missing."""
         return len(self._answers) == len(self._sections)
 
-    def take(self, stream: AnswerStream) -> None:
-        """Wait for the answer about the next section."""
+    def take(self, stream: AnswerStream, progress: Progress | None = None) -> None:
+        """Wait for the answer about the next section; say before and after how many are there."""
+        if progress is not None and not self._answers:
+            progress(0, len(self._sections))
         answer = None
         try:
             answer = stream.answer()
@@ -69,6 +71,8 @@ class Reading:
         except SmolforgeError as error:
             self._error = self._error or error
         self._answers.append(answer)
+        if progress is not None:
+            progress(len(self._answers), len(self._sections))
 
     def outcome(self) -> Found | SmolforgeError:
         """Return what was found, or what is wrong."""

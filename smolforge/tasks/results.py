@@ -5,11 +5,14 @@ Input: an ``Answer``, or a ``Usage`` with its ``Timings``. Output: ``Cost``, whi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from smolforge.engine.job import Timings
 from smolforge.generator import Usage
+
+Progress = Callable[[int, int], None]  # is called with how much is done, and how much there is in all
 
 
 class Charged(Protocol):

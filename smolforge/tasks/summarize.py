@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from smolforge.errors import ConfigError, DataError, SmolforgeError, nearest
-from smolforge.tasks.results import Cost
+from smolforge.tasks.results import Cost, Progress
 from smolforge.tasks.sections import Section, cut
 from smolforge.tasks.summarize_asking import Asker
 
@@ -66,9 +66,13 @@ class Summary:
         return {"summary": self.text, "sections": [vars(part) for part in self.sections], **self.cost.json()}
 
 
-def summarize(engine: Engine, text: str, **options: Unpack[Options]) -> Summary:
-    """Summarize a text; errors as ``summarize_batch``."""
-    return summarize_batch(engine, [text], **options)[0]
+def summarize(engine: Engine, text: str, *, progress: Progress | None = None, **options: Unpack[Options]) -> Summary:
+    """Summarize a text; errors as ``summarize_batch``.
+
+    ``progress`` is called with sections read and sections in all, first when they are known.
+    """
+    (made,) = _each(engine, [text], progress, options)
+    return _unless_error(made)
 
 
 def summarize_batch(engine: Engine, texts: Iterable[str], **options: Unpack[Options]) -> list[Summary]:
@@ -77,30 +81,37 @@ def summarize_batch(engine: Engine, texts: Iterable[str], **options: Unpack[Opti
     ConfigError for an option that is wrong, or for ``think`` with a model that has no think mode; DataError for an
     empty text, one that cannot be encoded, and a model that says nothing.
     """
-    made = []
-    for summary in summarize_each(engine, texts, **options):
-        if isinstance(summary, SmolforgeError):
-            raise summary
-        made.append(summary)
-    return made
+    return [_unless_error(made) for made in summarize_each(engine, texts, **options)]
 
 
 def summarize_each(
     engine: Engine, texts: Iterable[str], **options: Unpack[Options]
 ) -> Iterator[Summary | SmolforgeError]:
     """As ``summarize_batch``, one after the other; what is wrong with one text is yielded in its place, not raised."""
+    return _each(engine, texts, None, options)
+
+
+def _unless_error(made: Summary | SmolforgeError) -> Summary:
+    if isinstance(made, SmolforgeError):
+        raise made
+    return made
+
+
+def _each(
+    engine: Engine, texts: Iterable[str], progress: Progress | None, options: Options
+) -> Iterator[Summary | SmolforgeError]:
     for name in options:
         if name not in Options.__annotations__:
             raise ConfigError(f"unknown option '{name}'{nearest(name, Options.__annotations__)}")
-    return _Reader(Asker(engine, options)).each(texts)
+    return _Reader(Asker(engine, options), progress).each(texts)
 
 
 class _Document:
     """One text on its way to a summary, round by round."""
 
-    def __init__(self, asker: Asker) -> None:
+    def __init__(self, asker: Asker, progress: Progress | None) -> None:
         self.outcome: Summary | SmolforgeError | None = None
-        self._asker = asker
+        self._asker, self._progress = asker, progress
         self._codec = asker.engine.codec
         self._reading: list[Section] = []
         self._said: list[str] = []
@@ -112,6 +123,7 @@ class _Document:
         self._reading, self._said = cut(text, self._codec, self._asker.section), []
         if not self._reading:
             raise DataError("the model has said nothing" if self._parts else "the text is empty")
+        self._tell(0)
         if len(self._reading) == 1:
             return [self._asker.whole(text, parts=bool(self._parts))]
         return [self._asker.part(section.text) for section in self._reading]
@@ -128,21 +140,28 @@ class _Document:
         if last:
             if not text:
                 raise DataError("the model has said nothing")
+            self._tell(1)
             self.outcome = Summary(text, self._parts, self._cost)
             return []
         self._said.append(text)
+        self._tell(len(self._said))
         if len(self._said) < len(self._reading):
             return []
         said = zip(self._reading, self._said, strict=True)
         self._parts = self._parts or tuple(Part(section.start, section.end, text) for section, text in said)
         return self.begin("\n\n".join(text for text in self._said if text))
 
+    def _tell(self, done: int) -> None:
+        """Say how many sections of the text itself are read; their summaries are short."""
+        if self._progress is not None and not self._parts:
+            self._progress(done, len(self._reading))
+
 
 class _Reader:
     """Keeps the engine busy with many documents, whose later requests depend on the answers to earlier ones."""
 
-    def __init__(self, asker: Asker) -> None:
-        self._asker = asker
+    def __init__(self, asker: Asker, progress: Progress | None) -> None:
+        self._asker, self._progress = asker, progress
         self._open: deque[_Document] = deque()  # in the order of their texts
         self._asked: deque[_Document] = deque()  # one for each request that has been made, in their order
         self._next: deque[tuple[_Document, Request]] = deque()
@@ -169,7 +188,7 @@ class _Reader:
             text = next(unread, None)
             if text is None:
                 return
-            document = _Document(self._asker)
+            document = _Document(self._asker, self._progress)
             self._open.append(document)
             self._go_on(document, partial(document.begin, text))
 

@@ -213,6 +213,11 @@ def test_the_verb_prints_the_object_alone(tmp_path: Path, capsys: Capture) -> No
     ]
     assert main(["extract", text, *words, "--json"]) == 0
     whole = json.loads(capsys.readouterr().out)
+    file.write_text(f"{text} She died in London in 1852. " * 4)
+    assert main(["extract", "--file", str(file), *words, "--section-tokens", "40", "--json"]) == 0
+    printed = capsys.readouterr()
+    sections = json.loads(printed.out)["sections"]
+    assert sections > 1 and f"extract: a long text, read in {sections} sections\n" in printed.err
     assert whole["value"] == alone and whole["usage"]["completion_tokens"] > 0 and whole["timings"]["generation"] > 0
 
 

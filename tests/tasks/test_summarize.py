@@ -161,6 +161,14 @@ def test_the_verb_prints_the_summary_alone_and_names_what_is_wrong(
     out = json.loads(capsys.readouterr().out)
     assert out["summary"] == text
     assert out["usage"]["prompt_tokens"] > 0
+    told: list[str] = []
+    for text in (RIVER, RIVER * 6):
+        file.write_text(text)
+        assert main(["summarize", str(file), *options, "--section-tokens", "128", "--json"]) == 0
+        printed = capsys.readouterr()
+        sections = len(json.loads(printed.out)["sections"])
+        told += [line for line in printed.err.splitlines() if "read in" in line]
+    assert sections > 1 and told == [f"summarize: a long text, read in {sections} sections"]
     for content, expected in [(b"\xff\xfe", "not UTF-8 text (byte 0)"), (b" \n", "the text is empty")]:
         file.write_bytes(content)
         assert main(["summarize", str(file), *options]) == 2
