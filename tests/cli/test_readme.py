@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from smolforge.cli.main import main
+from smolforge.cli.main import Parser, main
+from smolforge.cli.serve_verb import arguments
 from smolforge.hub.local import bundled
 from smolforge.store import write_json
 from tests.cli.test_chat import write_model
@@ -38,6 +39,16 @@ def test_the_readme_shows_every_verb_for_models() -> None:
     verbs = ("chat", "generate", "pull", "ls", "show", "estimate", "bench", "perplexity", "quantize")
     verbs += ("classify", "extract", "summarize", "call", "apply")
     assert all(f"smolforge {verb}" in shown for verb in verbs)
+
+
+def test_the_verb_serve_takes_the_words_that_are_shown_and_has_the_address() -> None:
+    found = re.findall(r"^    smolforge serve(.*?)# http://([\d.]+):(\d+)", README.read_text("utf-8"), re.MULTILINE)
+    assert found
+    for words, host, port in found:
+        parser = Parser()
+        arguments(parser)
+        options = parser.parse_args(shlex.split(words))
+        assert (options.host, options.port) == (host, int(port))
 
 
 def said(words: list[str], out: str) -> bool:
