@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import socket
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import pytest
 from playwright.sync_api import expect
 
-from smolforge import Engine
-from smolforge.engine.admission import Overloaded
-from smolforge.engine.answer import AnswerStream
 from smolforge.serve.run import Server
 from smolforge.serve.settings import Settings
 from tests.serve.client import Client
+from tests.serve.page.cable import Cable
 from tests.serve.page.visitor import PATIENCE, Visitor
 
 expect.set_options(timeout=PATIENCE)
 Visit = Callable[..., Visitor]
 Serve = Callable[[Settings], AbstractContextManager[tuple[Client, Server]]]
+WORDS = re.compile(r"\w+ \w+")
 STORY = "Tell me a very long story about a lighthouse, with many chapters."
+# The last turn of the newest conversation, as it stands in the browser's database.
+STORED = """async () => {
+    const { Library } = await import("/page/core/library.js");
+    return (await Library.open()).list()[0].tree.turns.at(-1).content;
+}"""
+
+
+@pytest.fixture
+def held(client: Client) -> Iterator[Client]:
+    """A way to the server on which the middle of the first answer is reached, and never its end."""
+    cable = Cable(client)
+    yield cable.client
+    cable.cut()
 
 
 def test_an_answer_streams_in_and_says_what_it_cost(visit: Visit) -> None:
@@ -41,10 +55,10 @@ def test_an_answer_streams_in_and_says_what_it_cost(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("how", ["Escape", "button"])
-def test_a_stopped_answer_is_kept_and_frees_the_server(visit: Visit, served: tuple[Client, Server], how: str) -> None:
-    visitor = visit().ready()
+def test_a_stopped_answer_is_kept(visit: Visit, held: Client, how: str) -> None:
+    visitor = visit(held).ready()
     visitor.send(STORY)
-    expect(visitor.text).to_contain_text(re.compile(r"\w+ \w+"))
+    expect(visitor.text).to_have_text(WORDS)
     if how == "Escape":
         visitor.page.keyboard.press("Escape")
     else:
@@ -53,7 +67,7 @@ def test_a_stopped_answer_is_kept_and_frees_the_server(visit: Visit, served: tup
     text = visitor.settle()
     visitor.page.reload()
     expect(visitor.text).to_have_text(text, use_inner_text=True)
-    assert visitor.ask("Say yes.").strip()
+    assert visitor.limit(8).ask("Say yes.").strip()
 
 
 def test_regenerating_and_editing_make_branches_that_can_be_switched(visit: Visit) -> None:
@@ -132,33 +146,43 @@ def test_what_the_server_refuses_is_said_in_its_words(visit: Visit) -> None:
     assert visitor.answers.get_by_role("button", name="Regenerate").is_enabled()
 
 
-def test_a_busy_server_is_asked_again_when_it_says(visit: Visit, engine: Engine) -> None:
-    visitor = visit().limit(8)
-    running: list[AnswerStream] = []
-    try:
-        while True:
-            running.append(engine.stream(STORY, max_tokens=1500))
-    except Overloaded:
-        visitor.send("Hello")
-        expect(visitor.answers).to_contain_text(re.compile(r"The server is busy. Trying again in \d+ s."))
-    finally:
-        for stream in running:
-            stream.cancel()
-    visitor.settle()
-    expect(visitor.answers.locator(".figures")).to_be_visible()
-    expect(visitor.answers).not_to_contain_text("busy")
+def test_a_busy_server_is_asked_again_when_it_says(visit: Visit, serve: Serve) -> None:
+    with serve(Settings(port=0, open=8, arrival=600)) as (client, _):
+        visitor = visit(client).limit(8)
+        visitor.page.evaluate(
+            """() => {
+                const note = () => document.querySelector(".turn-note")?.textContent;
+                window.notes = [];
+                const watch = { childList: true, subtree: true, characterData: true };
+                new MutationObserver(() => window.notes.push(note())).observe(document.getElementById("thread"), watch);
+            }"""
+        )
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nContent-Length: 9\r\n\r\n"
+        others = [socket.create_connection((client.host, client.port)) for _ in range(8)]
+        for other in others:
+            other.sendall(head.encode())  # and never the body
+        while client.get("/v1/models").status != 429:
+            time.sleep(0.1)
+        with visitor.page.expect_response(lambda response: response.status == 429):
+            visitor.send("Hello")
+        for other in others:
+            other.close()
+        visitor.settle()
+        expect(visitor.answers.locator(".figures")).to_be_visible()
+        expect(visitor.answers).not_to_contain_text("busy")
+        assert "The server is busy. Trying again in 1 s." in visitor.page.evaluate("window.notes")
 
 
-def test_a_lost_connection_keeps_what_had_arrived(visit: Visit, serve: Serve) -> None:
-    with serve(Settings(port=0)) as (client, server):
-        visitor = visit(client).ready()
-        visitor.send(STORY)
-        expect(visitor.text).to_contain_text(re.compile(r"\w+ \w+"))
-        server.should_exit = server.force_exit = True
-        expect(visitor.answers.get_by_role("alert")).to_contain_text("The connection was lost")
-        assert re.search(r"\w+ \w+", visitor.settle())
-        visitor.send("Are you there?")
-        expect(visitor.answers.last.get_by_role("alert")).to_contain_text("The server cannot be reached")
+def test_a_lost_connection_keeps_what_had_arrived(visit: Visit, client: Client) -> None:
+    cable = Cable(client)
+    visitor = visit(cable.client).ready()
+    visitor.send(STORY)
+    expect(visitor.text).to_have_text(WORDS)
+    cable.cut()
+    expect(visitor.answers.get_by_role("alert")).to_contain_text("The connection was lost")
+    assert WORDS.search(visitor.settle())
+    visitor.send("Are you there?")
+    expect(visitor.answers.last.get_by_role("alert")).to_contain_text("The server cannot be reached")
 
 
 def test_a_server_with_a_key_is_asked_after_the_person_gave_it(visit: Visit, serve: Serve) -> None:
@@ -179,9 +203,14 @@ def test_a_server_with_a_key_is_asked_after_the_person_gave_it(visit: Visit, ser
         assert key not in stored, "the key goes with the tab"
 
 
-def test_an_answer_cut_off_by_closing_the_page_is_kept_and_says_so(visit: Visit) -> None:
-    visitor = visit().ready()
+def test_an_answer_cut_off_by_closing_the_page_is_kept_and_says_so(visit: Visit, held: Client) -> None:
+    visitor = visit(held).ready()
     visitor.send(STORY)
-    expect(visitor.text).to_contain_text(re.compile(r"(\w+\W+){40}"))
+    expect(visitor.text).to_have_text(WORDS)
+    for _ in range(600):
+        if WORDS.search(visitor.page.evaluate(STORED)):
+            break
+        visitor.page.wait_for_timeout(300)  # milliseconds
     visitor.page.reload()
     expect(visitor.answers).to_contain_text("The page was closed while this was written.")
+    expect(visitor.text).to_have_text(WORDS)

@@ -110,6 +110,7 @@ def test_a_call_is_shown_and_its_result_carries_the_conversation_on(visit: Visit
     visitor.send("Turn on the light in the kitchen.")
     visitor.settle()
     call = visitor.answers.get_by_role("region", name="Call of set_light").first
+    expect(call).to_be_visible()
     arguments = json.loads(call.get_by_role("region", name="Arguments").inner_text())
     assert arguments["room"] in ("kitchen", "hall") and isinstance(arguments["on"], bool)
     page.get_by_label("The model").select_option("must not call")

@@ -13,7 +13,7 @@ import { addTurn, branches, newId, newTree, openCalls, shownTurns, turnsBefore }
 /** @typedef {import("./tree.js").Turn} Turn */
 /** @typedef {import("../core/library.js").Conversation} Conversation */
 
-const TRIES = 4; // while the server is busy
+const TRIES = 20; // while the server is busy
 const SAVE_EVERY = 1000; // milliseconds, while an answer grows
 const TITLE_LENGTH = 60;
 
@@ -140,13 +140,11 @@ export class Chat extends EventTarget {
   /** @param {Conversation} conversation @param {Turn} turn @param {unknown} body @param {AbortSignal} signal */
   async #stream(conversation, turn, body, signal) {
     const reader = new AnswerReader(turn, turn.answer ?? newAnswer());
-    let saved = Date.now();
+    const saveSoon = atMostEvery(SAVE_EVERY, () => this.library.save(conversation, { touch: false }));
     for await (const chunk of chunks("v1/chat/completions", body, signal)) {
       reader.take(chunk, performance.now());
       this.#emit("turn", turn);
-      if (Date.now() - saved < SAVE_EVERY) continue;
-      saved = Date.now();
-      void this.library.save(conversation, { touch: false });
+      saveSoon();
     }
   }
 
@@ -189,6 +187,23 @@ function endWith(turn, error) {
   } else {
     turn.problem = error instanceof Error ? error.message : String(error);
   }
+}
+
+/**
+ * A function that does `act` within `milliseconds`, once for all calls until then.
+ * @param {number} milliseconds
+ * @param {() => void} act
+ */
+function atMostEvery(milliseconds, act) {
+  let waits = false;
+  return () => {
+    if (waits) return;
+    waits = true;
+    setTimeout(() => {
+      waits = false;
+      act();
+    }, milliseconds);
+  };
 }
 
 /** @param {number} milliseconds @param {AbortSignal} signal */
