@@ -1,8 +1,8 @@
 """FineWeb's rules for English with the words and formulas for which its floors were published.
 
 Input: texts. Output: a table of measures, computed once by a native kernel; then verdicts, from limits that are data
-(``rules/published/fineweb.json``). Sources: Gopher (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683, section 2.2), FineWeb
-(arXiv 2406.17557, section 3). Our own rules (``features.py``) have other words and their own floors.
+(``rules/published/fineweb.json``). Sources: Gopher (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683, section 2.2),
+FineWeb (arXiv 2406.17557, section 3). Our own rules (``features.py``) have other words and their own floors.
 """
 
 from __future__ import annotations
