@@ -53,6 +53,7 @@ class Cable:
                 if passed > BYTES and not self._held.is_set():
                     self._held.set()
                     self._cut.wait()
+                    return  # and what the server has sent since then is not seen
         except OSError:
             pass
         finally:
