@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -104,6 +104,33 @@ class Streamed(_Reply):
             body = self._failed(_problem(error, lease))
             await send({"type": "http.response.body", "body": body, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
+
+
+class Chunked(Protocol):
+    """An answer in one of OpenAI's shapes that can be told whole or in chunks."""
+
+    async def whole(self) -> Any:
+        """Wait for the end and return all of it."""
+
+    def chunks(self, include_usage: bool) -> AsyncIterator[Any]:
+        """Yield the pieces as they come."""
+
+
+def whole_or_chunks(
+    serving: Serving, begin: Callable[[Engine], Awaitable[Chunked]], *, stream: bool, include_usage: bool
+) -> Response:
+    """Return the response that tells what ``begin`` begins: one JSON value, or events with ``[DONE]`` at the end."""
+
+    async def whole(engine: Engine) -> Any:
+        return await (await begin(engine)).whole()
+
+    async def pieces(engine: Engine) -> AsyncIterator[bytes]:
+        answer = await begin(engine)
+        async for chunk in answer.chunks(include_usage):
+            yield event(chunk)
+        yield b"data: [DONE]\n\n"
+
+    return Streamed(serving, pieces, EVENTS, stream_error) if stream else Whole(serving, whole)
 
 
 def to_json(value: Any) -> bytes:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 from fastapi import APIRouter, Request, Response
 
 from smolforge.engine.engine import Engine
@@ -13,7 +10,7 @@ from smolforge.serve.asking import chat_requests
 from smolforge.serve.body import checked
 from smolforge.serve.chat_answer import ChatAnswer
 from smolforge.serve.fields.chat import ChatFields
-from smolforge.serve.replies import EVENTS, Streamed, Whole, event, stream_error
+from smolforge.serve.replies import whole_or_chunks
 from smolforge.serve.serving import Serving, serving_of
 from smolforge.serve.tool_asking import tool_use
 
@@ -26,16 +23,10 @@ async def chat(request: Request) -> Response:
     fields, serving = await checked(request, ChatFields), serving_of(request)
     serving.expect(fields.model)
 
-    async def whole(engine: Engine) -> dict[str, Any]:
-        return await (await _begin(serving, engine, fields)).whole()
+    async def begin(engine: Engine) -> ChatAnswer:
+        return await _begin(serving, engine, fields)
 
-    async def pieces(engine: Engine) -> AsyncIterator[bytes]:
-        answer = await _begin(serving, engine, fields)
-        async for chunk in answer.chunks(fields.include_usage):
-            yield event(chunk)
-        yield b"data: [DONE]\n\n"
-
-    return Streamed(serving, pieces, EVENTS, stream_error) if fields.stream else Whole(serving, whole)
+    return whole_or_chunks(serving, begin, stream=bool(fields.stream), include_usage=fields.include_usage)
 
 
 async def _begin(serving: Serving, engine: Engine, fields: ChatFields) -> ChatAnswer:
