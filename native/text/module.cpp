@@ -6,6 +6,7 @@
 #include <nanobind/stl/vector.h>
 
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 
 #include "fineweb.h"
@@ -62,6 +63,7 @@ class FineWebMeter {
         auto rows = std::make_unique<std::vector<FineWebMeasures>>(n);
         {
             nb::gil_scoped_release release;
+            std::lock_guard turn(turn_);  // the meter's scratch memory serves one caller
             for (size_t i = 0; i < n; ++i) {
                 const int64_t begin = offsets.data()[i];
                 meter_.measure(data.data() + begin, static_cast<size_t>(offsets.data()[i + 1] - begin), (*rows)[i]);
@@ -89,6 +91,7 @@ class FineWebMeter {
     Flags flags_;  // keeps the table
     EnglishWords words_;
     FineWeb meter_;
+    std::mutex turn_;
 };
 
 nb::ndarray<nb::numpy, uint64_t, nb::ndim<1>> keys_of(nb::ndarray<const uint64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu> shingles, size_t bands,

@@ -7,7 +7,7 @@ def band_keys(shingles: NDArray[np.uint64], bands: int, rows: int) -> NDArray[np
     """Return uint64 (bands,), or (0,) without shingles; see ``minhash.band_keys``."""
 
 class FineWebMeter:
-    """Measures texts; keeps scratch memory, so one thread at a time may use it."""
+    """Measures texts; keeps scratch memory, so a second caller waits."""
 
     def __init__(
         self,

@@ -59,7 +59,7 @@ def published_limits() -> Limits:
 
 
 class FineWebRules:
-    """Measures and judges English texts. One thread at a time."""
+    """Measures English texts; a second thread waits for the first."""
 
     def __init__(self) -> None:
         self._meter = _text.FineWebMeter(flags(), exceptions(), STOP_WORDS, POLICIES)
@@ -86,9 +86,8 @@ def judge(table: NDArray[np.float64], limits: Limits | None = None) -> list[str]
     verdicts = np.full(len(table), "", dtype=object)
     for name, (low, high) in (published_limits() if limits is None else limits).items():
         values = table[:, MEASURES.index(name)]
-        for broken, reason in (
-            (low is not None and values < low, "too low"),
-            (high is not None and values > high, "too high"),
-        ):
-            verdicts[np.logical_and(broken, verdicts == "")] = f"{name} {reason}"
+        if low is not None:
+            verdicts[(values < low) & (verdicts == "")] = f"{name} too low"
+        if high is not None:
+            verdicts[(values > high) & (verdicts == "")] = f"{name} too high"
     return list(verdicts)

@@ -29,6 +29,7 @@ BITS = 18  # 262,144 weights: half a megabyte
 LONGEST = 2000  # words that are looked at: the beginning says what a page is
 HELD_OUT = 0.2  # half of it calibrates, half of it judges
 BINS = 10
+MOST_WORDS = 1 << 20  # whose hashes are remembered between texts
 Floats = NDArray[np.float64]
 
 
@@ -69,6 +70,8 @@ class QualityModel:
 
     def margin(self, text: str, language: str) -> float:
         """Return the uncalibrated log-odds."""
+        if len(self._words) > MOST_WORDS:
+            self._words.clear()
         places, values = _features(text, language, self._bits, self._words)
         return float(self.weights[places] @ values) + self.bias
 
