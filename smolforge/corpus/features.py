@@ -95,6 +95,20 @@ def features(text: str, language: str) -> dict[str, float]:
     return {name: round(values[name], 6) for name in FEATURES}
 
 
+def features_of(texts: Sequence[str], languages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """Return every feature of ``FEATURES`` as float32 (len(texts),); ``languages[i]`` chooses splitter and lists."""
+    rows = [features(text, language) for text, language in zip(texts, languages, strict=True)]
+    return {name: np.array([row[name] for row in rows], np.float32) for name in FEATURES}
+
+
+def features_of_buffer(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], languages: Sequence[str]
+) -> dict[str, NDArray[np.float32]]:
+    """As ``features_of`` for texts one behind the other, as in an Arrow column: UTF-8 bytes, int64 (n + 1,)."""
+    ends = zip(offsets[:-1], offsets[1:], strict=True)
+    return features_of([data[a:b].tobytes().decode("utf-8", "replace") for a, b in ends], languages)
+
+
 def _is_shouted(row: str) -> bool:
     """True for a line whose letters are mostly upper case; letters without case (Chinese, Arabic) are not."""
     return row.isupper() and sum(map(str.isupper, row)) > 0.5 * sum(map(str.isalpha, row))

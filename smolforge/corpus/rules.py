@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from smolforge.corpus.document import Verdict
 from smolforge.corpus.features import FEATURES
 from smolforge.errors import ConfigError, nearest
@@ -79,3 +82,20 @@ def judge(features: Mapping[str, float], limits: Limits) -> Verdict | None:
         if high is not None and value > high:
             return Verdict(STEP, f"{feature} too high", f"{value:.4g} > {high:g}")
     return None
+
+
+def judge_columns(columns: Mapping[str, NDArray[np.float32]], limits: Limits) -> tuple[list[str], list[str]]:
+    """Judge many documents by the same limits: for each the reason ("" for none) and its evidence, as ``judge``."""
+    size = len(next(iter(columns.values())))
+    reasons, details = [""] * size, [""] * size
+    open_rows = np.ones(size, bool)
+    for feature, (low, high) in limits.items():
+        values = columns[feature]
+        for limit, breaks, word, sign in ((low, np.less, "low", "<"), (high, np.greater, "high", ">")):
+            if limit is None:
+                continue
+            broken = breaks(values, np.float32(limit)) & open_rows
+            for row in np.flatnonzero(broken):
+                reasons[row], details[row] = f"{feature} too {word}", f"{values[row]:.4g} {sign} {limit:g}"
+            open_rows &= ~broken
+    return reasons, details
