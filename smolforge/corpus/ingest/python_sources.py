@@ -25,10 +25,15 @@ _SKIPPED_FOLDERS = "site-packages dist-packages test tests idlelib __pycache__ l
 _SKIPPED = frozenset(_SKIPPED_FOLDERS.split())
 
 
-def read_stdlib(spec: SourceSpec, config: CorpusConfig, ledger: Ledger) -> Iterator[Document]:
+def open_python(spec: SourceSpec, ledger: Ledger) -> SourceRecord:
+    """Start the record of a source that the interpreter brings."""
+    name = spec.kind.replace("_", "-")
+    return ledger.open(spec.name or name, platform.python_version(), spec.licence or _LICENCE)
+
+
+def read_stdlib(spec: SourceSpec, config: CorpusConfig, record: SourceRecord) -> Iterator[Document]:
     """Yield the standard library: by a hash of its path a module gives its code or its docstrings, never both,
     so that no text is both a code and an English document."""
-    record = ledger.open(spec.name or "python-stdlib", platform.python_version(), spec.licence or _LICENCE)
     root = Path(sysconfig.get_path("stdlib"))
     names = list(_modules(root))
     names.sort(key=lambda name: digest_bytes(name.encode()))
@@ -66,7 +71,7 @@ def _module_documents(
             piece,
             url=f"python:{name}" + (f"#{index}" if index else ""),
             source=record.name,
-            licence=record.licence,
+            licence=spec.licence or _LICENCE,
             language=language,
             meta={"profile": profile},
         )
@@ -89,18 +94,17 @@ def docstrings(source: str, name: str, record: SourceRecord) -> str:
     return "\n\n".join(inspect.cleandoc(text) for text in found if text)
 
 
-def read_topics(spec: SourceSpec, config: CorpusConfig, ledger: Ledger) -> Iterator[Document]:
+def read_topics(spec: SourceSpec, config: CorpusConfig, record: SourceRecord) -> Iterator[Document]:
     """Yield the topics of the interactive help: the language reference as plain text."""
     from pydoc_data.topics import topics
 
-    record = ledger.open(spec.name or "pydoc-topics", platform.python_version(), spec.licence or _LICENCE)
     for topic in sorted(topics):
         for index, piece in enumerate(split_text(topics[topic].strip(), config.max_document_characters)):
             yield Document.make(
                 piece,
                 url=f"pydoc:{topic}" + (f"#{index}" if index else ""),
                 source=record.name,
-                licence=record.licence,
+                licence=spec.licence or _LICENCE,
                 language="en",
                 meta={"profile": spec.profile},
             )

@@ -49,15 +49,44 @@ class SourceRecord:
 
 
 class Ledger:
-    """All source records of one ingestion, by name. Two sources of the same name get ``name``, ``name-2``, ..."""
+    """Source records by name. Planning opens one a source; each unit's reading fills a ledger of its own under the
+    same names, and ``add`` joins them in the order of the units."""
 
     def __init__(self) -> None:
         self.records: dict[str, SourceRecord] = {}
 
     def open(self, name: str, version: str, licence: str) -> SourceRecord:
-        """Start the record of a source under a name that no other source has."""
+        """Start the record of a source under a name that no other source has: ``name``, ``name-2``, ..."""
         unique, number = name, 2
         while unique in self.records:
             unique, number = f"{name}-{number}", number + 1
         self.records[unique] = SourceRecord(unique, version, licence)
         return self.records[unique]
+
+    def record(self, name: str) -> SourceRecord:
+        """Return the record of a name that planning gave, a fresh one at the first call."""
+        return self.records.setdefault(name, SourceRecord(name, "", ""))
+
+    def add(self, other: Ledger) -> None:
+        """Take over the counts and problems of a unit's reading."""
+        for name, read in other.records.items():
+            record = self.record(name)
+            record.bytes += read.bytes
+            record.documents += read.documents
+            for problem in read.problems:
+                record.problem(problem.path, problem.position, problem.message)
+            for what, count in read.left_out.items():
+                record.leave_out(what, count)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Return the records as a JSON value, in order."""
+        return [record.as_json() for record in self.records.values()]
+
+    @classmethod
+    def from_json(cls, value: list[dict[str, Any]]) -> Ledger:
+        """Read back what ``as_json`` gave."""
+        ledger = cls()
+        for row in value:
+            problems = [Problem(**problem) for problem in row["problems"]]
+            ledger.records[row["name"]] = SourceRecord(**row | {"problems": problems})
+        return ledger
