@@ -47,8 +47,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Apply the task."""
     from smolforge.cli.progress import progress
+    from smolforge.store.tables import suffix
     from smolforge.tasks.apply import apply
-    from smolforge.tasks.tables import suffix
 
     given = _OPTIONS[options.task](options) if options.task in _OPTIONS else {}
     for path in (options.source, options.target):

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 from smolforge.errors import ConfigError, DataError, SmolforgeError, nearest
 from smolforge.store.atomic import fsync_path
 from smolforge.store.digest import digest_file
+from smolforge.store.tables import Kind, Row, Source, open_table, suffix, write_rows
 from smolforge.tasks.apply_journal import Journal, Outcome
 from smolforge.tasks.apply_tasks import RowTask, as_facts, row_task
 from smolforge.tasks.results import Cost
-from smolforge.tasks.tables import Kind, Row, Source, open_table, suffix, write_rows
 
 if TYPE_CHECKING:
     from smolforge.engine.engine import Engine

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from smolforge.errors import ConfigError, SmolforgeError, nearest
+from smolforge.store.tables import Kind
 from smolforge.tasks.in_order import in_order
 from smolforge.tasks.results import Cost
-from smolforge.tasks.tables import Kind
 
 if TYPE_CHECKING:
     from smolforge.engine.engine import Engine

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.errors import ConfigError, DataError
+from smolforge.reliability import expected_calibration_error
 from smolforge.store.atomic import read_json, write_json
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 KIND = "smolforge.calibration/1"
 CONTENT_FREE = ("N/A", "[MASK]", "...")  # Zhao et al. 2021, arXiv 2102.09690: what a text that says nothing is given
-FOLDS, BINS = 5, 10
+FOLDS = 5
 PULL = 1.0  # strength, in examples, of the pull to temperature 1 and no prior: a few examples shall not say much
 MOST_TEMPERATURE = 20.0
 
@@ -34,8 +35,7 @@ MOST_TEMPERATURE = 20.0
 class Reliability:
     """How good probabilities are on labelled texts. ``nll``: mean negative log-likelihood of the true label, nats.
 
-    ``ece``: expected calibration error, the mean distance of confidence and accuracy over 10 bins of equal mass (Naeini
-    et al. 2015, with the equal-mass bins of Nguyen and O'Connor 2015).
+    ``ece``: expected calibration error (``reliability``).
     """
 
     accuracy: float
@@ -163,11 +163,8 @@ def reliability(scores: Floats, truth: NDArray[np.intp]) -> Reliability:
     """Measure log-probabilities (n, labels) against true labels (n,)."""
     best = scores.argmax(1)
     right, confidence = best == truth, np.exp(scores.max(1))
-    order = np.argsort(confidence, kind="stable")
-    bins = [part for part in np.array_split(order, BINS) if len(part)]
-    ece = sum(len(part) * abs(right[part].mean() - confidence[part].mean()) for part in bins) / len(truth)
     nll = -scores[np.arange(len(truth)), truth].mean()
-    return Reliability(float(right.mean()), float(ece), float(nll))
+    return Reliability(float(right.mean()), expected_calibration_error(confidence, right), float(nll))
 
 
 def read_examples(path: Path) -> list[tuple[str, str]]:

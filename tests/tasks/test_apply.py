@@ -15,9 +15,9 @@ import pytest
 from smolforge.cli.main import main
 from smolforge.engine.engine import Engine
 from smolforge.errors import ConfigError, DataError
+from smolforge.store.tables import open_table, write_rows
 from smolforge.tasks.apply import Applied, apply
 from smolforge.tasks.apply_journal import ROWS, Journal
-from smolforge.tasks.tables import open_table, write_rows
 from tests.engine.tiny_model import write_tiny_model
 
 CHILD = """
