@@ -6,7 +6,9 @@ Input: fingerprints of all documents. Output: verdicts for the copies, naming th
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
+from smolforge.corpus.dedup_tables import Copies, Pool, Waves
 from smolforge.corpus.document import Verdict
 from smolforge.corpus.text import fold
 from smolforge.store import digest_bytes
@@ -33,3 +35,12 @@ def find_duplicates(rows: Iterable[tuple[str, str, int]]) -> dict[str, Verdict]:
         else:
             kept[print_] = (rank, doc_id)
     return verdicts
+
+
+def find_copies(pool: Pool, runner: Waves, index: Path | None = None) -> Copies:
+    """Return all but one of the documents of each fingerprint; what a saved ``index`` holds stays before any other.
+
+    Waves: ``exact-shuffle`` (rows by fingerprint), ``exact-judge``. The longest stays, then the earliest source, then
+    the smallest id. A row's score is 1.
+    """
+    raise NotImplementedError

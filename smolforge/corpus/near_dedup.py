@@ -12,10 +12,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from smolforge.corpus.config import DedupConfig
+from smolforge.corpus.dedup_tables import NearCopies, Pool, Waves
 from smolforge.corpus.document import Verdict
 from smolforge.corpus.minhash import U64, band_keys, contained_share, shingles, word_hashes
 from smolforge.corpus.text import nomination_words, words
@@ -152,3 +154,12 @@ class _Groups:
 def keys_tuple(keys: U64) -> tuple[int, ...]:
     """Return band keys as Python integers."""
     return tuple(int(key) for key in np.asarray(keys, dtype=np.uint64))
+
+
+def find_near_copies(pool: Pool, config: DedupConfig, runner: Waves, index: Path | None = None) -> NearCopies:
+    """Return the documents whose text occurs in another one that is kept, and who is related to whom.
+
+    Waves: ``near-keys``, ``near-buckets``, ``near-texts``, ``near-verify``; only nominated documents are read.
+    DataError where the wipe-out guard stops.
+    """
+    raise NotImplementedError
