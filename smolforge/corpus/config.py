@@ -109,8 +109,24 @@ class LanguageConfig(Config):
     sample_characters: int = Field(default=1500, ge=100)
 
 
-class CorpusConfig(Config):
-    """The corpus stage. ``workers`` changes speed only, never a byte, so it is no part of the stage's identity."""
+class EngineConfig(Config):
+    """Where jobs run and what each may take: speed and safety, never a byte, so no part of the stage's identity.
+
+    ``cluster`` is None for ``workers`` processes on this machine, ``auto`` for a Ray cluster started here, or the
+    address of one that runs (``ray://host:10001``, ``host:6379``). ``memory_mib`` is what one worker may take beyond
+    Python and its libraries; ``task_timeout`` seconds are allowed for one task; after ``recycle_after`` tasks a worker
+    is replaced.
+    """
+
+    workers: int = Field(default=1, ge=1, le=256, exclude=True)
+    cluster: str | None = Field(default=None, min_length=1, exclude=True)
+    memory_mib: int = Field(default=2048, ge=64, exclude=True)
+    task_timeout: float = Field(default=1800.0, gt=0, exclude=True)
+    recycle_after: int = Field(default=64, ge=1, exclude=True)
+
+
+class CorpusConfig(EngineConfig):
+    """The corpus stage: what to read, how strict each step is, and where it runs."""
 
     sources: tuple[SourceSpec, ...] = (
         SourceSpec(kind="python_stdlib", max_bytes=4_000_000),
@@ -127,7 +143,6 @@ class CorpusConfig(Config):
     pii: PiiConfig = PiiConfig()
     max_document_characters: int = Field(default=60_000, ge=1000)
     shard_bytes: int = Field(default=32_000_000, ge=10_000)
-    workers: int = Field(default=1, ge=1, le=256, exclude=True)
 
     @field_validator("sources", mode="before")
     @classmethod

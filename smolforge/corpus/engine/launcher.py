@@ -1,0 +1,69 @@
+"""Where attempts at tasks run: one protocol for this process, a pool of children, and a cluster.
+
+In: `Attempt`s. Out: what became of each, in the order of completion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from smolforge.corpus.engine.task import Job, Task
+from smolforge.store import fsync_tree
+from smolforge.store.atomic import fsync_path
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at a task, to be written to ``output``, a name that nothing else uses. ``seconds`` bounds it."""
+
+    number: int
+    job: Job
+    task: Task
+    output: Path
+    argument: Any
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What became of an attempt. ``why`` is empty for success; ``error`` is one for the person, which ends the wave.
+
+    ``lost``: the place where it ran is gone (a node, a worker of the cluster), which says nothing about the task.
+    """
+
+    number: int
+    why: str = ""
+    words: str = ""
+    error: Exception | None = None
+    lost: bool = False
+
+
+class Launcher(Protocol):
+    """Runs attempts somewhere. ``width`` is how many run at once."""
+
+    @property
+    def width(self) -> int: ...
+
+    def submit(self, attempt: Attempt) -> None:
+        """Take an attempt; it begins when a place is free."""
+
+    def done(self) -> Sequence[Finished]:
+        """Wait until at least one submitted attempt is finished and return those that are."""
+
+    def cancel(self) -> None:
+        """Forget what was submitted, and end what runs."""
+
+    def close(self) -> None:
+        """End everything this launcher started."""
+
+
+def perform(job: Job, task: Task, output: Path, argument: Any) -> None:
+    """Run the job and bring what it wrote to the disk. What every launcher calls, wherever it runs."""
+    job(task, output, argument)
+    if output.is_dir():
+        fsync_tree(output)
+    else:
+        fsync_path(output)
