@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 def expected_calibration_error(confidence: Floats, right: NDArray[np.bool_]) -> float:
     """Return the mean distance of confidence and accuracy over bins of equal mass, 0 to 1.
 
-    Naeini et al. 2015, with the equal-mass bins of Nguyen and O'Connor 2015. ``confidence`` float64 (n,), ``right`` (n,).
+    Naeini et al. 2015, with the equal-mass bins of Nguyen and O'Connor 2015. Both arrays are (n,).
     """
     order = np.argsort(confidence, kind="stable")
     bins = [part for part in np.array_split(order, BINS) if len(part)]

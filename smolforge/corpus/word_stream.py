@@ -95,7 +95,7 @@ def batches(texts: Sequence[str], characters: int = BATCH_CHARACTERS) -> Iterato
 
 def _hashed(codes: NDArray[np.uint32], begins: Ints, ends: Ints) -> U64:
     """Hash each word as a polynomial of its codes: differences of one running sum, shifted back to its first letter."""
-    powers, inverses = _powers(1 << max(16, int(len(codes)).bit_length()))
+    powers, inverses = _powers(1 << max(16, len(codes).bit_length()))
     sums = np.zeros(len(codes) + 1, np.uint64)
     np.cumsum(codes * powers[: len(codes)], out=sums[1:])
     return mix((sums[ends] - sums[begins]) * inverses[begins])
