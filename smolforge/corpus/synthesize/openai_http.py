@@ -110,6 +110,8 @@ class OpenAIBackend:
         with self._ending(connection) as late:
             try:
                 connection.connect()
+                if self._closing.is_set():  # too late for ``close`` to have cut it
+                    raise _Again("closed")
             except OSError as error:
                 raise _Again(f"no connection ({error})", reached=isinstance(error, TimeoutError)) from None
             try:
