@@ -25,7 +25,7 @@ from smolforge.model.checkpoint import save_pretrained
 from smolforge.model.decoder import Decoder
 from smolforge.model.initialise import initialise
 from smolforge.model.presets import preset
-from smolforge.tokens.reader import Batch
+from smolforge.tokens.batches import Batch
 from smolforge.train.config import OptimizerConfig
 from smolforge.train.loop import run_step
 from smolforge.train.next_token import token_loss

@@ -8,27 +8,52 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.errors import ConfigError
+from smolforge.errors import ConfigError, DataError
 from smolforge.tokens.shards import Shard
 
+NOT_FOR_PATTERNS = ("held_out-", "preferences/")
 PERIOD = 1 << 16  # weights are rounded to 1/65,536; the pattern repeats after so many samples
 
 
 @dataclass(frozen=True)
 class MixtureSource:
-    """Documents that share a weight (share of windows, so of tokens) and a cap on how often they may be seen."""
+    """Documents that share a weight (share of the tokens) and a cap on how often they may be seen."""
 
     name: str
     shards: Sequence[Shard]
     weight: float
     max_epochs: float | None = None
+
+    def difficulty(self) -> NDArray[np.float32]:
+        """Return the difficulty of each document, float32 (documents,); DataError where a shard has none."""
+        parts = [np.empty(0, np.float32)]
+        for shard in self.shards:
+            if shard.difficulty is None:
+                raise DataError(
+                    f"mixture source '{self.name}': {shard.path} has no difficulty to order documents by; set "
+                    "tokenize.difficulty (e.g. compression) and tokenize again"
+                )
+            parts.append(shard.difficulty)
+        return np.concatenate(parts)
+
+
+def named_shards(pattern: str, known: Iterable[str]) -> list[str]:
+    """Return the shards that a name of a mixture stands for; in it, ``*`` is any text: ``text-*``, ``*.fr``.
+
+    A pattern never reaches held-out text or preference pairs, unless it begins as their names do.
+    """
+    if "*" not in pattern:
+        return [name for name in known if name == pattern]
+    apart = [prefix for prefix in NOT_FOR_PATTERNS if not pattern.startswith(prefix)]
+    return [name for name in known if fnmatchcase(name, pattern) and not name.startswith(tuple(apart))]
 
 
 class Interleave:

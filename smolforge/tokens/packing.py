@@ -6,6 +6,7 @@ length), which the reader turns into token arrays. Documents stay apart: the rea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,6 +95,20 @@ def _best_fit_decreasing(documents: Ints, lengths: Ints, window: int) -> list[li
             by_room[left].append(row)
             open_rooms |= 1 << left
     return rows
+
+
+def join(parts: Sequence[Windows]) -> Windows:
+    """Return the windows of ``parts`` one after another."""
+    first, at = [np.zeros(1, np.int64)], 0
+    for part in parts:
+        first.append(at + part.first[1:])
+        at += int(part.first[-1])
+    document, offset, length = (
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("document", "offset", "length")
+    )
+    # every part counts the cut and empty documents of the whole source
+    truncated, dropped = max(p.truncated for p in parts), max(p.dropped for p in parts)
+    return Windows(np.concatenate(first), document, offset, length, truncated, dropped)
 
 
 def concatenate_ranges(starts: Ints, lengths: Ints) -> Ints:

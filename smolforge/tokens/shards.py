@@ -1,13 +1,16 @@
 """Token shards: documents as one flat array of ids on disk, memory-mapped when read.
 
 Input is token ids of the tokenize stage; output is a folder of ``tokens.bin``, ``document_ends.bin``,
-``supervised.bin`` (absent when every token is a target) and ``shard.json``, which reader and evaluation open.
+``supervised.bin`` (absent when every token is a target), ``difficulty.bin`` (where documents have one) and
+``shard.json``, which reader and evaluation open.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from array import array
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from smolforge.store import fsync_tree, write_json
 from smolforge.store.atomic import fsync_path, part_path
 
 TOKENS, ENDS, SUPERVISED, HEADER = "tokens.bin", "document_ends.bin", "supervised.bin", "shard.json"
+DIFFICULTY = "difficulty.bin"
 
 
 @dataclass(frozen=True)
@@ -50,13 +54,16 @@ class ShardWriter:
         self._part.mkdir(parents=True)
         self._tokens: IO[bytes] = (self._part / TOKENS).open("wb")
         self._supervised: IO[bytes] = (self._part / SUPERVISED).open("wb")
-        self._ends: list[int] = []
+        self._ends, self._difficulty = array("Q"), array("f")
         self._supervised_tokens, self._bytes = 0, 0
         self.header: ShardHeader  # set by close
 
     def add(self, ids: Sequence[int] | NDArray[Any], mask: Sequence[int] | NDArray[Any] | None = None, *,
-            text_bytes: int = 0) -> None:  # fmt: skip
-        """Append one document: ``ids`` (n,), ``mask`` (n,) of 0/1 targets (None: all are). DataError when it is bad."""
+            text_bytes: int = 0, difficulty: float | None = None) -> None:  # fmt: skip
+        """Append one document: ``ids`` (n,), ``mask`` (n,) of 0/1 targets (None: all are). DataError when it is bad.
+
+        ``difficulty`` is a finite number for every document of a shard, or for none.
+        """
         row = np.asarray(ids, dtype=np.int64)
         if row.ndim != 1 or row.size == 0:
             raise DataError(f"shard '{self.name}': document {len(self._ends)} is empty")
@@ -67,6 +74,12 @@ class ShardWriter:
         targets = np.ones(row.size, np.uint8) if mask is None else np.asarray(mask, dtype=np.uint8)
         if targets.shape != row.shape or targets.max() > 1:
             raise DataError(f"shard '{self.name}': document {len(self._ends)} needs one 0/1 mask value for each token")
+        if difficulty is not None:
+            if not math.isfinite(difficulty):
+                raise DataError(f"shard '{self.name}': document {len(self._ends)} has difficulty {difficulty}")
+            self._difficulty.append(difficulty)
+        if len(self._difficulty) not in (0, len(self._ends) + 1):
+            raise DataError(f"shard '{self.name}': document {len(self._ends)} has no difficulty, and others have")
         self._tokens.write(row.astype(f"<{np.dtype(self.dtype).str[1:]}").tobytes())
         self._supervised.write(targets.tobytes())
         self._ends.append((self._ends[-1] if self._ends else 0) + row.size)
@@ -78,6 +91,8 @@ class ShardWriter:
         self._tokens.close()
         self._supervised.close()
         (self._part / ENDS).write_bytes(np.asarray(self._ends, dtype="<u8").tobytes())
+        if self._difficulty:
+            (self._part / DIFFICULTY).write_bytes(np.asarray(self._difficulty, dtype="<f4").tobytes())
         tokens = self._ends[-1] if self._ends else 0
         if self._supervised_tokens == tokens:
             (self._part / SUPERVISED).unlink()
@@ -113,13 +128,15 @@ class ShardWriter:
 
 @dataclass(frozen=True)
 class Shard:
-    """An open shard: ``tokens`` (n,) uint16 or uint32; ``ends`` (documents,) exclusive; ``supervised`` (n,) or None."""
+    """An open shard: ``tokens`` (n,) uint16 or uint32; ``ends`` (documents,) exclusive; ``supervised`` (n,) or None;
+    ``difficulty`` (documents,) float32 or None."""
 
     path: Path
     header: ShardHeader
     tokens: NDArray[Any]
     ends: NDArray[np.int64]
     supervised: NDArray[np.uint8] | None
+    difficulty: NDArray[np.float32] | None = None
 
     @classmethod
     def open(cls, path: Path, *, tokenizer: str | None = None) -> Shard:
@@ -135,7 +152,9 @@ class Shard:
         supervised = _map(path / SUPERVISED, "u1", header.tokens) if masked else None
         if np.any(np.diff(ends, prepend=0) <= 0) or (int(ends[-1]) if ends.size else 0) != header.tokens:
             raise FormatError(f"{path / ENDS}: document ends do not rise to {header.tokens} tokens")
-        return cls(path, header, tokens, ends, supervised)
+        graded = (path / DIFFICULTY).is_file()
+        difficulty = _map(path / DIFFICULTY, "<f4", header.documents) if graded else None
+        return cls(path, header, tokens, ends, supervised, difficulty)
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from smolforge.errors import nearest
 from smolforge.store import Config
+from smolforge.tokens.epoch_caps import EVERY_SOURCE
+from smolforge.tokens.published import published_weights
 
 
 class OptimizerConfig(Config):
@@ -45,22 +48,33 @@ class ScheduleConfig(Config):
 
 
 class PhaseConfig(Config):
-    """A stretch of steps with one mixture: shard name (or prefix ending in ``*``) → weight by tokens.
+    """A stretch of steps with one mixture: shard name (or a pattern with ``*``) → weight by tokens.
 
-    Weights need not sum to one; the reader normalises. ``sequence_length``, ``batch_sequences``, ``accumulation`` and
-    ``schedule`` override the stage's for this phase (a phase with its own schedule starts it afresh).
+    Weights need not sum to one; the reader normalises. A text instead of a table names a published mixture
+    (``smollm3/stable``). ``max_epochs``: how often a source may be read in this phase (``default``: those not named);
+    ``at_cap`` says what happens to a mixture that would pass it: refuse, or redistribute the rest to the others.
+    ``order``: each source's documents by their difficulty, over the length of the phase. ``sequence_length``,
+    ``batch_sequences``, ``accumulation`` and ``schedule`` override the stage's for this phase (a phase with its own
+    schedule starts it afresh).
     """
 
     name: str
     steps: int = Field(gt=0)
     mixture: dict[str, float]
     max_epochs: dict[str, float] = Field(default_factory=dict)
+    at_cap: Literal["refuse", "redistribute"] = "refuse"
+    order: Literal["shuffled", "easy_first", "hard_first"] = "shuffled"
     sequence_length: int | None = Field(None, gt=0)
     batch_sequences: int | None = Field(None, gt=0)
     accumulation: int | None = Field(None, gt=0)
     rope_theta: float | None = Field(None, gt=0)
     learning_rate_scale: float = Field(1.0, gt=0)
     schedule: ScheduleConfig | None = None
+
+    @field_validator("mixture", mode="before")
+    @classmethod
+    def _published_table(cls, value: Any) -> Any:
+        return published_weights(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _weights_are_positive(self) -> PhaseConfig:
@@ -69,6 +83,16 @@ class PhaseConfig(Config):
             raise ValueError(
                 f"phase '{self.name}': mixture weights must be positive numbers, not {wrong or 'an empty mixture'}"
             )
+        for name, epochs in self.max_epochs.items():
+            if name not in self.mixture and name != EVERY_SOURCE:
+                raise ValueError(
+                    f"phase '{self.name}': max_epochs names '{name}', which its mixture does not"
+                    f"{nearest(name, self.mixture)}"
+                )
+            if not epochs > 0:
+                raise ValueError(
+                    f"phase '{self.name}': max_epochs of '{name}' is {epochs:g}, expected a number above 0"
+                )
         return self
 
 
@@ -99,14 +123,27 @@ class TrainConfig(LoopConfig):
     """Pretraining, long-context extension, mid-training, SFT: cross entropy on the supervised tokens.
 
     ``model`` is filled by the runner for the stage that starts from nothing (pretrain): a preset's name and overrides.
-    ``epochs`` of each source are bounded by ``max_epochs`` in a phase. ``notes`` is free text for people.
+    ``weights``: what a mixture's shares are shares of (they differ where whole documents leave windows part empty).
+    ``reading``: each phase reads its sources afresh, or goes onward in them from where the phases before it stopped.
+    ``notes`` is free text for people.
     """
 
     model: dict[str, Any] | None = None
     sequence_length: int = Field(4096, gt=0)
     packing: Literal["stream", "whole"] = "stream"
+    weights: Literal["tokens", "windows"] = "tokens"
+    reading: Literal["afresh", "onward"] = "afresh"
     phases: list[PhaseConfig] = Field(min_length=1)
     notes: str = ""
+
+    @model_validator(mode="after")
+    def _reading_can_go_onward(self) -> TrainConfig:
+        if self.reading == "onward":
+            if len({phase.sequence_length or self.sequence_length for phase in self.phases}) > 1:
+                raise ValueError("reading: onward needs one sequence_length for all phases; windows differ between two")
+            if any(phase.order != "shuffled" for phase in self.phases):
+                raise ValueError("reading: onward goes on in one order; a phase with an order of its own reads afresh")
+        return self
 
     @model_validator(mode="after")
     def _phases_have_names_of_their_own(self) -> TrainConfig:

@@ -16,8 +16,10 @@ from torch import Tensor
 from smolforge.errors import ConfigError, nearest
 from smolforge.model.decoder import Decoder
 from smolforge.store import digest_json
-from smolforge.tokens.mixture import MixtureSource
-from smolforge.tokens.reader import Batch, MixtureReader
+from smolforge.tokens.batches import Batch
+from smolforge.tokens.epoch_caps import cap_of
+from smolforge.tokens.mixture import MixtureSource, named_shards
+from smolforge.tokens.reader import MixtureReader, Reading
 from smolforge.tokens.shards import Shard
 from smolforge.train.config import PhaseConfig, ScheduleConfig, TrainConfig
 from smolforge.train.objectives import token_loss_sum
@@ -37,11 +39,11 @@ class PhaseSpan:
 
 
 def open_sources(root: Path, phase: PhaseConfig, tokenizer_digest: str) -> list[MixtureSource]:
-    """Open the shards that a mixture names; a name may end in ``*``. ConfigError for an unknown one."""
+    """Open the shards that a mixture names; a name may hold ``*``. ConfigError for an unknown one."""
     known = sorted(p.parent.relative_to(root).as_posix() for p in root.rglob("shard.json"))
     sources = []
     for pattern, weight in phase.mixture.items():
-        names = [n for n in known if n == pattern or (pattern.endswith("*") and n.startswith(pattern[:-1]))]
+        names = named_shards(pattern, known)
         if not names:
             raise ConfigError(
                 f"phase '{phase.name}': mixture names shard '{pattern}', which the tokenize stage did not write"
@@ -53,7 +55,7 @@ def open_sources(root: Path, phase: PhaseConfig, tokenizer_digest: str) -> list[
                 raise ConfigError(
                     f"{shard.path}: made with another tokenizer than this run's; run the tokenize stage again"
                 )
-        sources.append(MixtureSource(pattern, shards, weight, phase.max_epochs.get(pattern)))
+        sources.append(MixtureSource(pattern, shards, weight, cap_of(phase.max_epochs, pattern)))
     return sources
 
 
@@ -87,16 +89,22 @@ class NextToken:
         self.total_steps = sum(phase.steps for phase in config.phases)
         self.spans: list[PhaseSpan] = []
         first = 0
+        onward = config.reading == "onward"
+        begin: dict[str, int] = {}  # samples of each source that the phases before have taken
         for phase in config.phases:
+            rows = phase.batch_sequences or config.batch_sequences
+            parts = phase.accumulation or config.accumulation
+            samples = phase.steps * rows * parts * ranks.world
             reader = MixtureReader(
                 open_sources(shards, phase, tokenizer_digest),
                 phase.sequence_length or config.sequence_length,
-                phase_seed(seed, stage, phase.name),
+                phase_seed(seed, stage, "" if onward else phase.name),
                 config.packing,
+                Reading(samples, phase.order, phase.at_cap, config.weights, dict(begin) if onward else {}),
             )
-            rows = phase.batch_sequences or config.batch_sequences
-            parts = phase.accumulation or config.accumulation
-            reader.require(phase.steps * rows * parts * ranks.world)
+            reader.require(samples)
+            for name, taken in reader.taken(samples).items():
+                begin[name] = begin.get(name, 0) + taken
             if phase.schedule:
                 check_schedule(phase.schedule, phase.steps)
             self.spans.append(PhaseSpan(phase, reader, first, rows, parts))

@@ -18,7 +18,8 @@ from torch import Tensor
 
 from smolforge.model.decoder import Decoder
 from smolforge.store.atomic import fsync_path
-from smolforge.tokens.reader import Batch, PairReader
+from smolforge.tokens.batches import Batch
+from smolforge.tokens.pairs import PairReader
 from smolforge.tokens.shards import Shard
 from smolforge.train.config import PreferenceConfig
 from smolforge.train.objectives import PREFERENCE_LOSSES, sequence_log_probabilities

@@ -12,8 +12,9 @@ import pytest
 from smolforge.errors import ConfigError, DataError, FormatError
 from smolforge.tokens.mixture import Interleave, MixtureSource
 from smolforge.tokens.packing import document_order, pack_stream, pack_whole
+from smolforge.tokens.pairs import PairReader
 from smolforge.tokens.permutation import permutation_key, permute
-from smolforge.tokens.reader import IGNORE, MixtureReader, PairReader
+from smolforge.tokens.reader import IGNORE, MixtureReader
 from smolforge.tokens.shards import Shard, ShardWriter
 
 
