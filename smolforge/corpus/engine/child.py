@@ -5,7 +5,9 @@ In: a module-level function and its arguments. Out: what it returns, or `ChildEr
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from types import TracebackType
 from typing import Any, Literal, ParamSpec, TypeVar
 
 from smolforge import errors
+from smolforge.corpus.engine.child_main import prepare
 from smolforge.errors import SmolforgeError
 
 P = ParamSpec("P")
@@ -23,7 +26,10 @@ R = TypeVar("R")
 Cause = Literal["memory", "time", "signal", "exit", "raised"]
 
 START_SECONDS = 300.0  # to import what the caller asked for, on a busy machine
+BEGIN = "import sys; sys.path[:] = sys.argv[3:]; from smolforge.corpus.engine.child_main import main; main()"
 WORDS_KEPT = 4096  # bytes of standard error, the last ones
+LINE_KEPT = 300  # characters of an exception's message
+ADDRESS = re.compile(r"0x[0-9a-fA-F]{6,}")
 # One job, one core: a library's thread pools would take the others' cores, and memory for each thread. Arrow's own
 # allocator reserves a gibibyte at a time; the system's is what the limit on memory can count.
 ENVIRONMENT = {
@@ -65,6 +71,7 @@ class LimitedChild:
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe: Connection[Any, Any] | None = None
         self._calls = 0
+        self._loaded: set[str] = set()
         self._words = b""
 
     @property
@@ -77,19 +84,36 @@ class LimitedChild:
 
         Raises ChildError where the call did not return, and a SmolforgeError of the function as itself.
         """
-        if self._calls >= self.recycle_after or (self._process and self._process.poll() is not None):
+        if self._calls >= self.recycle_after:
             self.close()
-        if self._process is None:
-            self._start()
+        self.load(function.__module__)
         self._calls += 1
         return self._ask((function, args, kwargs), timeout)  # type: ignore[no-any-return]
 
+    def load(self, *modules: str) -> None:
+        """Import modules ahead of a call that needs them: what they take does not count against its limits."""
+        if self._process and self._process.poll() is not None:  # killed by somebody while it was idle
+            self.close()
+        if self._process is None:
+            self._start()
+        missing = [name for name in (*self.imports, *modules) if name not in self._loaded]
+        if missing:
+            self._ask((prepare, (missing, self.memory_mib), {}), START_SECONDS)
+            self._loaded.update(missing)
+
+    def kill(self) -> None:
+        """End the child from another thread; a call that runs there raises ChildError."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with the programs that it has started
+
     def close(self) -> None:
         """Kill the child; a later call starts another."""
+        self.kill()
         process, pipe = self._process, self._pipe
-        self._process, self._pipe, self._calls = None, None, 0
+        self._process, self._pipe, self._calls, self._loaded = None, None, 0, set()
         if process is not None:
-            process.kill()
             process.wait()
             assert process.stderr is not None
             process.stderr.close()
@@ -109,7 +133,7 @@ class LimitedChild:
         self._words = b""
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "smolforge.corpus.engine.child_main", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-P", "-c", BEGIN, str(theirs.fileno()), str(os.getpid()), *sys.path],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
@@ -121,11 +145,6 @@ class LimitedChild:
             theirs.close()
         assert self._process.stderr is not None
         os.set_blocking(self._process.stderr.fileno(), False)
-        try:
-            self._ask((sys.path, self.imports, self.memory_mib), START_SECONDS)
-        except BaseException:
-            self.close()
-            raise
 
     def _ask(self, request: Any, timeout: float) -> Any:
         assert self._pipe is not None
@@ -196,7 +215,13 @@ def _raised(value: tuple[str, str, str]) -> Exception:
     known = getattr(errors, name, None)
     if isinstance(known, type) and issubclass(known, SmolforgeError):
         return _same_class(known, message)
-    return ChildError("raised", f"{name}: {message}" if message else name, trace)
+    return ChildError("raised", one_line(name, message), trace)
+
+
+def one_line(name: str, message: str) -> str:
+    """Return an exception as one line that is the same on every run: no addresses, not too long."""
+    first = ADDRESS.sub("0x…", (message.strip().splitlines() or [""])[0])[:LINE_KEPT]
+    return f"{name}: {first}" if first else name
 
 
 def _same_class(known: type[SmolforgeError], message: str) -> SmolforgeError:

@@ -23,6 +23,8 @@ from smolforge.errors import SmolforgeError
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 STATUS = Path("/proc/self/status")
 
+_before_calls: int | None = None  # bytes held by Python and the modules that were loaded ahead of calls
+
 
 def die_with(parent: int) -> None:
     """Ask the system to kill this process when its parent ends; where it cannot, the closed pipe ends it when idle."""
@@ -32,13 +34,21 @@ def die_with(parent: int) -> None:
         os._exit(0)
 
 
-def limit_memory(mib: int) -> None:
-    """Allow ``mib`` MiB of private writable memory beyond what is held now, where the system says how much that is."""
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    held = _held()
-    if held is not None:
-        limit = held + (mib << 20)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+def prepare(modules: Sequence[str], mib: int) -> None:
+    """Import modules, then allow ``mib`` MiB of private writable memory beyond what was held before any call.
+
+    On a system without /proc nothing says what is held, and there is no limit.
+    """
+    global _before_calls
+    before = _held()
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (hard, hard))
+    for name in modules:
+        importlib.import_module(name)
+    if before is not None and (after := _held()) is not None:
+        _before_calls = after if _before_calls is None else _before_calls + after - before
+        limit = _before_calls + (mib << 20)
+        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
 
 
 def _held() -> int | None:
@@ -50,20 +60,9 @@ def _held() -> int | None:
     return None
 
 
-def prepare(path: list[str], imports: Sequence[str], mib: int) -> None:
-    """Load what the parent asked for, from where the parent finds it, then accept the limit."""
-    sys.path[:] = path
-    for name in imports:
-        importlib.import_module(name)
-    limit_memory(mib)
-
-
-def answer(pipe: Connection[Any, Any], prepared: bool) -> tuple[str, Any]:
-    """Read one request and do what it asks. EOFError when the parent has closed."""
+def answer(pipe: Connection[Any, Any]) -> tuple[str, Any]:
+    """Read one call and make it. EOFError when the parent has closed."""
     try:
-        if not prepared:
-            prepare(*pipe.recv())
-            return "returned", None
         function, args, kwargs = pipe.recv()
         return "returned", function(*args, **kwargs)
     except EOFError:
@@ -82,15 +81,14 @@ def _public_name(error: SmolforgeError) -> str:
 
 
 def main() -> None:
-    """Serve the parent named on the command line: descriptor of the pipe, process id."""
+    """Serve the parent named on the command line: descriptor of the pipe, process id (and where to find modules)."""
     pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
     die_with(int(sys.argv[2]))
-    prepared = False
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed is among the last words
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
-            reply = answer(pipe, prepared)
-            pipe.send(reply)
-            prepared = True
+            pipe.send(answer(pipe))
 
 
 if __name__ == "__main__":

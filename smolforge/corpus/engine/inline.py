@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import traceback
 
+from smolforge.corpus.engine.child import one_line
 from smolforge.corpus.engine.launcher import Attempt, Finished, perform
 from smolforge.errors import SmolforgeError
 
@@ -29,7 +30,7 @@ class InlineLauncher:
         except SmolforgeError as error:
             return [Finished(attempt.number, error=error)]
         except Exception as error:
-            return [Finished(attempt.number, f"{type(error).__name__}: {error}", traceback.format_exc())]
+            return [Finished(attempt.number, one_line(type(error).__name__, str(error)), traceback.format_exc())]
         return [Finished(attempt.number)]
 
     def cancel(self) -> None:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from smolforge.corpus.engine.child import ChildError, LimitedChild
 from smolforge.corpus.engine.task import Job, Task
+from smolforge.errors import SmolforgeError, place_problem
 from smolforge.store import fsync_tree
 from smolforge.store.atomic import fsync_path
 
@@ -29,7 +31,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of an attempt. ``why`` is empty for success; ``error`` is one for the person, which ends the wave.
+    """What became of an attempt. ``why`` says what killed it, empty for none; ``error`` is one for the person.
 
     ``lost``: the place where it ran is gone (a node, a worker of the cluster), which says nothing about the task.
     """
@@ -37,7 +39,7 @@ class Finished:
     number: int
     why: str = ""
     words: str = ""
-    error: Exception | None = None
+    error: SmolforgeError | None = None
     lost: bool = False
 
 
@@ -54,16 +56,35 @@ class Launcher(Protocol):
         """Wait until at least one submitted attempt is finished and return those that are."""
 
     def cancel(self) -> None:
-        """Forget what was submitted, and end what runs."""
+        """Forget what was submitted and end what runs: nothing of it is returned by ``done`` any more."""
 
     def close(self) -> None:
         """End everything this launcher started."""
 
 
 def perform(job: Job, task: Task, output: Path, argument: Any) -> None:
-    """Run the job and bring what it wrote to the disk. What every launcher calls, wherever it runs."""
-    job(task, output, argument)
-    if output.is_dir():
-        fsync_tree(output)
-    else:
-        fsync_path(output)
+    """Run the job and bring what it wrote to the disk. What every launcher calls, wherever it runs.
+
+    A full disk or a folder that cannot be written is the person's to mend, not a fault of the task's items.
+    """
+    try:
+        job(task, output, argument)
+        if output.is_dir():
+            fsync_tree(output)
+        else:
+            fsync_path(output)
+    except OSError as error:
+        raise place_problem(error) or error from None
+
+
+def perform_limited(child: LimitedChild, attempt: Attempt) -> Finished:
+    """Make an attempt in a child, which then is as good as new or gone."""
+    try:
+        child.load(attempt.job.__module__)
+        job, task, output, argument = attempt.job, attempt.task, attempt.output, attempt.argument
+        child.call(perform, job, task, output, argument, timeout=attempt.seconds)
+    except SmolforgeError as error:
+        return Finished(attempt.number, error=error)
+    except ChildError as death:
+        return Finished(attempt.number, death.why, death.words)
+    return Finished(attempt.number)

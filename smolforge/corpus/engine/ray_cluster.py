@@ -1,0 +1,108 @@
+"""The launcher of a cluster: attempts as Ray Core tasks, each made in a child of the Ray worker that takes it.
+
+In: attempts; their outputs must lie on storage that all nodes see. Out: what became of them. Which retries there are
+is the runner's decision: Ray has none of its own.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from smolforge.corpus.engine.child import LimitedChild
+from smolforge.corpus.engine.launcher import Attempt, Finished, perform_limited
+from smolforge.errors import ConfigError, MissingDependencyError, SmolforgeError
+
+HERE = "auto"
+OBJECT_STORE_BYTES = 80 << 20  # attempts and answers are small; what jobs write goes to files
+# Nothing is reported to anybody, and the worker processes of one machine talk over its own loopback device.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+
+class RayLauncher:
+    """``address`` is ``auto`` for a cluster of ``width`` worker processes on this machine, which ends with us, or that
+    of a running one, whose CPUs say how many attempts run at once."""
+
+    def __init__(self, address: str, width: int, memory_mib: int, recycle_after: int) -> None:
+        self._ray = _ray()
+        self._limits = (memory_mib, recycle_after)
+        self._running: dict[Any, Attempt] = {}
+        self._ours = not self._ray.is_initialized()
+        if self._ours:
+            _connect(self._ray, address, width)
+        self._remote = self._ray.remote(num_cpus=1, max_retries=0, scheduling_strategy="SPREAD")(_perform)
+
+    @property
+    def width(self) -> int:
+        """CPUs of the cluster as it is now."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def submit(self, attempt: Attempt) -> None:
+        self._running[self._remote.remote(attempt, *self._limits)] = attempt
+
+    def done(self) -> list[Finished]:
+        ready, _ = self._ray.wait(list(self._running), num_returns=1)
+        return [self._result(reference, self._running.pop(reference)) for reference in ready]
+
+    def cancel(self) -> None:
+        for reference in self._running:
+            self._ray.cancel(reference, force=True)
+        self._running.clear()
+
+    def close(self) -> None:
+        if self._ray.is_initialized():
+            self.cancel()
+            if self._ours:
+                self._ray.shutdown()
+
+    def _result(self, reference: Any, attempt: Attempt) -> Finished:
+        try:
+            finished: Finished = self._ray.get(reference)
+            return finished
+        except self._ray.exceptions.RayTaskError as error:
+            reason = str(error).strip().splitlines()[-1]
+            problem = SmolforgeError(
+                f"a worker of the cluster cannot run our jobs: {reason}; is smolforge installed there?"
+            )
+            return Finished(attempt.number, error=problem)
+        except self._ray.exceptions.RayError as error:
+            return Finished(attempt.number, words=str(error), lost=True)
+
+
+_CHILDREN: dict[tuple[int, int], LimitedChild] = {}
+
+
+def _perform(attempt: Attempt, memory_mib: int, recycle_after: int) -> Finished:
+    """Run on a Ray worker: make the attempt in the child that this worker keeps for the next ones too."""
+    limits = (memory_mib, recycle_after)
+    if limits not in _CHILDREN:
+        _CHILDREN[limits] = LimitedChild(memory_mib=memory_mib, recycle_after=recycle_after)
+    return perform_limited(_CHILDREN[limits], attempt)
+
+
+def _ray() -> Any:
+    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+    try:
+        import ray
+        import ray.exceptions
+    except ImportError:
+        raise MissingDependencyError("ray", "cluster", "a corpus on a cluster (corpus.cluster)") from None
+    return ray
+
+
+def _connect(ray: Any, address: str, width: int) -> None:
+    common = {"log_to_driver": False, "configure_logging": False}
+    if address == HERE:
+        ray.init(
+            num_cpus=width,
+            object_store_memory=OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            _node_ip_address="127.0.0.1",
+            **common,
+        )
+        return
+    try:
+        ray.init(address=address, **common)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(f"corpus.cluster: no Ray cluster answers at '{address}' ({reason})") from None
