@@ -10,7 +10,7 @@ namespace smolforge {
 
 using Char = uint32_t;
 
-enum Flag : uint16_t {
+enum Flag : uint32_t {
     kAlpha = 1 << 0,      // str.isalpha
     kLower = 1 << 1,      // a letter that is not upper case: letters without case are both
     kUpper = 1 << 2,      // a letter that is not lower case
@@ -25,18 +25,28 @@ enum Flag : uint16_t {
     kPunctuation = 1 << 11,  // general category P
     kTerminal = 1 << 12,  // ends a line properly
     kHyphen = 1 << 13,
+    // Of our own words and features:
+    kAlnum = 1 << 14,      // str.isalnum
+    kHan = 1 << 15,        // a word by itself
+    kIsUpper = 1 << 16,    // str.isupper of the character
+    kNotUpper = 1 << 17,   // lower or title case: a line with one is no upper-case line
+    kLineEnd = 1 << 18,    // ends a line properly, in any of our languages
+    kBullet = 1 << 19,
+    kArabicMark = 1 << 20,  // short vowels and tatweel: no part of an Arabic word
+    kMath = 1 << 21,
+    kEncoded = 1 << 22,  // base64 and hexadecimal digits
 };
 
 constexpr Char kCodePoints = 0x110000;
 
 class Characters {
   public:
-    explicit Characters(const uint16_t* flags) : flags_(flags) {}  // [kCodePoints]
-    bool is(Char c, uint16_t flag) const { return flags_[c] & flag; }
+    explicit Characters(const uint32_t* flags) : flags_(flags) {}  // [kCodePoints]
+    bool is(Char c, uint32_t flag) const { return flags_[c] & flag; }
     static bool digit(Char c) { return c >= '0' && c <= '9'; }
 
   private:
-    const uint16_t* flags_;
+    const uint32_t* flags_;
 };
 
 struct Span {  // of characters
@@ -46,7 +56,20 @@ struct Span {  // of characters
     bool empty() const { return begin == end; }
 };
 
+// As str.strip.
+inline Span strip(Span s, const Characters& is) {
+    while (s.begin < s.end && is.is(*s.begin, kSpace)) ++s.begin;
+    while (s.begin < s.end && is.is(s.end[-1], kSpace)) --s.end;
+    return s;
+}
+
+// As str.splitlines.
+void split_lines(Span s, const Characters& is, std::vector<Span>& out);
+
 // UTF-8 (valid, as Arrow and Python write it) to code points; whatever is not becomes U+FFFD, a byte at a time.
 void decode(const uint8_t* text, size_t bytes, std::vector<Char>& out);
+
+// Code points to UTF-8, replacing `out`.
+void encode(Span text, std::vector<uint8_t>& out);
 
 }  // namespace smolforge

@@ -39,19 +39,6 @@ void cut(Span s, size_t run, std::vector<Span>& out) {
     out.push_back({begin, s.end});
 }
 
-// As str.splitlines.
-void split_lines(Span s, const Characters& is, std::vector<Span>& out) {
-    out.clear();
-    const Char* begin = s.begin;
-    for (const Char* p = s.begin; p < s.end; ++p) {
-        if (!is.is(*p, kBreak)) continue;
-        out.push_back({begin, p});
-        if (*p == '\r' && p + 1 < s.end && p[1] == '\n') ++p;
-        begin = p + 1;
-    }
-    if (begin < s.end) out.push_back({begin, s.end});
-}
-
 }  // namespace
 
 FineWeb::FineWeb(EnglishWords words, const std::vector<std::u32string>& stop_words, std::vector<std::u32string> policies)
@@ -88,12 +75,7 @@ void FineWeb::read_words(Span text) {
     }
 }
 
-Span FineWeb::stripped(Span s) const {
-    const Characters& is = split_.characters();
-    while (s.begin < s.end && is.is(*s.begin, kSpace)) ++s.begin;
-    while (s.begin < s.end && is.is(s.end[-1], kSpace)) --s.end;
-    return s;
-}
+Span FineWeb::stripped(Span s) const { return strip(s, split_.characters()); }
 
 void FineWeb::repeats(const std::vector<Span>& parts, size_t& count, size_t& characters) {
     count = characters = 0;

@@ -1,41 +1,22 @@
 // The nanobind face of the text kernels; see smolforge/corpus/_text.pyi.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
 #include <nanobind/stl/map.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
-#include <memory>
 #include <mutex>
-#include <stdexcept>
 
+#include "arrays.h"
 #include "fineweb.h"
 #include "minhash.h"
+#include "module.h"
 
-namespace nb = nanobind;
 using namespace smolforge;
 
 namespace {
 
 constexpr size_t kMostRows = 1024;
 
-using Flags = nb::ndarray<const uint16_t, nb::shape<kCodePoints>, nb::c_contig, nb::device::cpu>;
-using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Offsets = nb::ndarray<const int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-std::u32string wide(const std::string& text) {
-    std::vector<Char> out;
-    decode(reinterpret_cast<const uint8_t*>(text.data()), text.size(), out);
-    return {out.begin(), out.end()};
-}
-
-std::vector<std::u32string> wide(const std::vector<std::string>& texts) {
-    std::vector<std::u32string> out;
-    for (const std::string& text : texts) out.push_back(wide(text));
-    return out;
-}
-
-EnglishWords::Exceptions wide(const std::map<std::string, std::vector<int>>& exceptions) {
+EnglishWords::Exceptions wide_exceptions(const std::map<std::string, std::vector<int>>& exceptions) {
     EnglishWords::Exceptions out;
     for (const auto& [text, lengths] : exceptions) {
         std::u32string chunk = wide(text);
@@ -49,17 +30,12 @@ EnglishWords::Exceptions wide(const std::map<std::string, std::vector<int>>& exc
 
 class FineWebMeter {
   public:
-    FineWebMeter(Flags flags, const std::map<std::string, std::vector<int>>& exceptions, const std::vector<std::string>& stop_words,
+    FineWebMeter(CharacterTable flags, const std::map<std::string, std::vector<int>>& exceptions, const std::vector<std::string>& stop_words,
                  const std::vector<std::string>& policies)
-        : flags_(flags), words_(Characters(flags.data()), wide(exceptions)), meter_(words_, wide(stop_words), wide(policies)) {}
+        : flags_(flags), words_(Characters(flags.data()), wide_exceptions(exceptions)), meter_(words_, wide(stop_words), wide(policies)) {}
 
     nb::ndarray<nb::numpy, double, nb::ndim<2>> measure(Bytes data, Offsets offsets) {
-        if (offsets.shape(0) == 0) throw std::invalid_argument("offsets: one more than there are texts is expected");
-        const size_t n = offsets.shape(0) - 1;
-        for (size_t i = 0; i <= n; ++i) {
-            if (offsets.data()[i] < (i ? offsets.data()[i - 1] : 0) || static_cast<size_t>(offsets.data()[i]) > data.shape(0))
-                throw std::invalid_argument("offsets: not ascending, or beyond the data");
-        }
+        const size_t n = count_texts(data, offsets);
         auto rows = std::make_unique<std::vector<FineWebMeasures>>(n);
         {
             nb::gil_scoped_release release;
@@ -88,7 +64,7 @@ class FineWebMeter {
     }
 
   private:
-    Flags flags_;  // keeps the table
+    CharacterTable flags_;  // keeps the table
     EnglishWords words_;
     FineWeb meter_;
     std::mutex turn_;
@@ -111,9 +87,10 @@ nb::ndarray<nb::numpy, uint64_t, nb::ndim<1>> keys_of(nb::ndarray<const uint64_t
 }  // namespace
 
 NB_MODULE(_text, m) {
+    bind_kernel(m);
     m.def("band_keys", &keys_of, nb::arg("shingles"), nb::arg("bands"), nb::arg("rows"));
     nb::class_<FineWebMeter>(m, "FineWebMeter")
-        .def(nb::init<Flags, const std::map<std::string, std::vector<int>>&, const std::vector<std::string>&, const std::vector<std::string>&>(),
+        .def(nb::init<CharacterTable, const std::map<std::string, std::vector<int>>&, const std::vector<std::string>&, const std::vector<std::string>&>(),
              nb::arg("flags"), nb::arg("exceptions"), nb::arg("stop_words"), nb::arg("policies"))
         .def("measure", &FineWebMeter::measure, nb::arg("data"), nb::arg("offsets"))
         .def("words", &FineWebMeter::words, nb::arg("text"));

@@ -1,10 +1,16 @@
 #include "repeats.h"
 
+#include <algorithm>
+
 namespace smolforge {
+
+constexpr size_t kKept = size_t{1} << 20;  // entries of a table that are kept whatever the next text needs
 
 void HashCounts::reset(size_t most) {
     size_t size = 64;
     while (size < 2 * most) size *= 2;
+    const bool wasteful = table_.size() > kKept && table_.size() / 16 > size;  // left by one enormous text
+    if (wasteful) std::vector<Entry>().swap(table_);
     if (size > table_.size()) {
         table_.assign(size, {0, 0, 0, 0});
         round_ = 0;
@@ -55,6 +61,62 @@ size_t duplicate_ngrams(const Words& words, size_t n, const std::vector<uint64_t
         const bool again = seen.add(grams[i]) > 1;
         if (again) repeated += words.characters(i, i + n);
         i += again ? n : 1;
+    }
+    return repeated;
+}
+
+void RepeatedGrams::start(const Words& words, HashCounts& seen) {
+    n_ = 1;
+    grams_.resize(words.size());
+    for (uint32_t i = 0; i < grams_.size(); ++i) grams_[i] = {words.hashes[i], i, i, 1};
+    keep_repeated(seen);
+}
+
+void RepeatedGrams::extend(const Words& words, HashCounts& seen) {
+    size_t kept = 0;
+    for (size_t i = 0; i + 1 < grams_.size(); ++i) {
+        const Gram gram = grams_[i];
+        if (grams_[i + 1].at == gram.at + 1) grams_[kept++] = {mix(gram.hash * 3 ^ words.hashes[gram.at + n_]), gram.at, gram.at, 1};
+    }
+    grams_.resize(kept);
+    ++n_;
+    keep_repeated(seen);
+}
+
+void RepeatedGrams::keep_repeated(HashCounts& seen) {
+    seen.reset(grams_.size());
+    for (Gram& gram : grams_) {
+        HashCounts::Entry& entry = seen.at(gram.hash, gram.at);
+        ++entry.count;
+        gram.first = entry.first;
+    }
+    size_t kept = 0;
+    for (const Gram& gram : grams_) {
+        const uint32_t count = seen.at(gram.hash, gram.at).count;
+        if (count > 1) grams_[kept++] = {gram.hash, gram.at, gram.first, count};
+    }
+    grams_.resize(kept);
+}
+
+size_t RepeatedGrams::top(const Words& words) const {
+    uint32_t most = 0;
+    size_t longest = 0;
+    for (const Gram& gram : grams_) {
+        if (gram.count < most) continue;
+        const size_t length = words.characters(gram.at, gram.at + n_);
+        longest = gram.count > most ? length : std::max(longest, length);
+        most = gram.count;
+    }
+    return longest * most;
+}
+
+size_t RepeatedGrams::again(const Words& words) const {
+    size_t repeated = 0, done = 0;  // words before `done` are counted
+    for (const Gram& gram : grams_) {
+        if (gram.first == gram.at) continue;
+        const size_t begin = std::max<size_t>(gram.at, done);
+        done = gram.at + n_;
+        repeated += words.characters(begin, done);
     }
     return repeated;
 }

@@ -58,4 +58,27 @@ size_t top_ngram(const Words& words, size_t n, const std::vector<uint64_t>& gram
 // Characters of n-grams that stood before; behind one, counting goes on n words later.
 size_t duplicate_ngrams(const Words& words, size_t n, const std::vector<uint64_t>& grams, HashCounts& seen);
 
+// The n-grams that occur more than once, for growing n: an n-gram can only repeat where both its (n - 1)-grams do.
+class RepeatedGrams {
+  public:
+    void start(const Words& words, HashCounts& seen);   // n is 1
+    void extend(const Words& words, HashCounts& seen);  // n is one more
+
+    // Characters of the most frequent n-gram (the longest of several) times how often it occurs; 0 if none repeats.
+    size_t top(const Words& words) const;
+
+    // Characters of the words in n-grams that stood before, no word counted twice.
+    size_t again(const Words& words) const;
+
+  private:
+    struct Gram {
+        uint64_t hash;
+        uint32_t at, first, count;  // number of its first word; that of its first occurrence; occurrences
+    };
+    void keep_repeated(HashCounts& seen);
+
+    size_t n_ = 0;
+    std::vector<Gram> grams_;  // in the order of the text
+};
+
 }  // namespace smolforge

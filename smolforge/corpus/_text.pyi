@@ -11,7 +11,7 @@ class FineWebMeter:
 
     def __init__(
         self,
-        flags: NDArray[np.uint16],
+        flags: NDArray[np.uint32],
         exceptions: dict[str, list[int]],
         stop_words: list[str],
         policies: list[str],
@@ -21,3 +21,37 @@ class FineWebMeter:
 
     def words(self, text: str) -> list[int]:
         """Return begin and end of each word, in characters."""
+
+class TextKernel:
+    """Our own words, features and near-duplicate keys; keeps scratch memory, so a second caller waits.
+
+    ``data``: UTF-8 of n texts, ``offsets``: int64 (n + 1,), ``languages``: uint8 (n,), places in the lists given first.
+    """
+
+    def __init__(
+        self,
+        flags: NDArray[np.uint32],
+        lower: NDArray[np.uint32],
+        normal: NDArray[np.uint32],
+        languages: list[dict[str, list[str]]],
+        traits: list[int],
+        common: dict[str, list[str]],
+    ) -> None: ...
+    def features(
+        self, data: NDArray[np.uint8], offsets: NDArray[np.int64], languages: NDArray[np.uint8]
+    ) -> NDArray[np.float32]:
+        """Return float32 (n, features)."""
+
+    def nominate(
+        self,
+        data: NDArray[np.uint8],
+        offsets: NDArray[np.int64],
+        languages: NDArray[np.uint8],
+        bands: int,
+        rows: int,
+        shingle: int,
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:
+        """Return keys uint64 (n, bands), and for each text uint8 (n,): 0 done, 1 no words, 2 for Python to decide."""
+
+    def words(self, text: str, language: int) -> list[str]:
+        """Return the words of a text."""

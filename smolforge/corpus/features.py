@@ -1,175 +1,76 @@
 """Features of a document, computed once: counts and ratios that the rules compare with limits.
 
-Input: text and language. Output: feature name -> number. Definitions: Gopher (arXiv 2112.11446, table A1), C4
-(arXiv 1910.10683, section 2.2), FineWeb (arXiv 2406.17557, section 3), The Stack for code (arXiv 2211.15533).
+Input: texts and their languages. Output: one float32 column a feature, from the native kernel. Definitions: Gopher
+(arXiv 2112.11446, table A1), C4 (arXiv 1910.10683, section 2.2), FineWeb (arXiv 2406.17557, section 3), The Stack for
+code (arXiv 2211.15533, 2402.19173). Words, lines and paragraphs are those of ``text.py``.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib.resources
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus.minhash import mix
-from smolforge.corpus.text import lines, paragraphs, words
+from smolforge.corpus import kernel
 
-TOP_NGRAMS = (2, 3, 4)
-DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)
-_TERMINAL = tuple(".!?\"'”’»)]…。！？；：）」』؟۔")
-_BULLETS = ("•", "-", "*", "‣", "●", "◦", "–", "·")
-_ELLIPSIS = ("...", "…")
-_SHORT_LINE = 30
-
-FEATURES = (
-    "words",
-    "mean_word_length",
-    "hash_ratio",
-    "ellipsis_ratio",
-    "bullet_lines",
-    "ellipsis_lines",
-    "alphabetic_words",
-    "stop_words",
-    "duplicate_lines",
-    "duplicate_line_characters",
-    "duplicate_paragraphs",
-    "duplicate_paragraph_characters",
-    *(f"top_{n}_gram" for n in TOP_NGRAMS),
-    *(f"duplicate_{n}_grams" for n in DUPLICATE_NGRAMS),
-    "terminal_lines",
-    "short_lines",
-    "newline_ratio",
-    "longest_word",
-    "upper_case_lines",
-    "policy_phrases",
-    "placeholder_text",
-    "longest_line",
-    "mean_line_length",
-    "alphanumeric",
-    "null_characters",
-)
-
-
-@functools.lru_cache(maxsize=1)
-def _lists() -> dict[str, dict[str, list[str]]]:
-    path = importlib.resources.files("smolforge.corpus") / "rules" / "lists" / "words.json"
-    value: dict[str, dict[str, list[str]]] = json.loads(path.read_text(encoding="utf-8"))
-    return value
-
-
-def features(text: str, language: str) -> dict[str, float]:
-    """Return every feature of ``FEATURES``. Ratios are 0..1; lengths are in characters."""
-    found = words(text, language)
-    rows, blocks = lines(text), paragraphs(text)
-    n_words, n_lines = max(1, len(found)), max(1, len(rows))
-    lowered = text.lower()
-    stop_words = frozenset(_lists()["stop_words"].get(language, ()))
-    characters = sum(map(len, found))
-    values: dict[str, float] = {
-        "words": len(found),
-        "mean_word_length": characters / n_words,
-        "hash_ratio": text.count("#") / n_words,
-        "ellipsis_ratio": sum(text.count(mark) for mark in _ELLIPSIS) / n_words,
-        "bullet_lines": sum(row.startswith(_BULLETS) for row in rows) / n_lines,
-        "ellipsis_lines": sum(row.endswith(_ELLIPSIS) for row in rows) / n_lines,
-        "alphabetic_words": sum(any(map(str.isalpha, word)) for word in found) / n_words,
-        "stop_words": len(stop_words.intersection(word.lower() for word in found)),
-        "terminal_lines": sum(row.endswith(_TERMINAL) for row in rows) / n_lines,
-        "short_lines": sum(len(row) <= _SHORT_LINE for row in rows) / n_lines,
-        "newline_ratio": text.count("\n") / n_words,
-        "longest_word": max(map(len, found), default=0),
-        "upper_case_lines": sum(map(_is_shouted, rows)) / n_lines,
-        "policy_phrases": sum(phrase in lowered for phrase in _lists()["policy_phrases"].get(language, ())),
-        "placeholder_text": float("lorem ipsum" in lowered),
-        "longest_line": max(map(len, rows), default=0),
-        "mean_line_length": sum(map(len, rows)) / n_lines,
-        "alphanumeric": sum(map(str.isalnum, text)) / max(1, len(text)),
-        "null_characters": float(text.count("\0")),
-    }
-    values |= _repeats(rows, "duplicate_lines", "duplicate_line_characters")
-    values |= _repeats(blocks, "duplicate_paragraphs", "duplicate_paragraph_characters")
-    values |= _ngram_features(found, characters)
-    return {name: round(values[name], 6) for name in FEATURES}
+# In the order of ``native/text/features.h``. Shares and ratios are 0 where what they are taken of is none.
+MEANING = {
+    "words": "words",
+    "mean_word_length": "characters a word",
+    "hash_ratio": "number signs a word",
+    "ellipsis_ratio": "ellipses (... or one character) a word",
+    "bullet_lines": "share of lines that begin with a bullet or hyphen",
+    "ellipsis_lines": "share of lines that end with an ellipsis",
+    "alphabetic_words": "share of words with a letter",
+    "stop_words": "different function words of the language",
+    "duplicate_lines": "share of lines that repeat an earlier one",
+    "duplicate_line_characters": "share of the lines' characters in those",
+    "duplicate_paragraphs": "share of paragraphs that repeat an earlier one",
+    "duplicate_paragraph_characters": "share of the paragraphs' characters in those",
+    **{f"top_{n}_gram": f"share of the words' characters in the most frequent {n}-gram" for n in (2, 3, 4)},
+    **{f"duplicate_{n}_grams": f"share of the words' characters in repeated {n}-grams" for n in (5, 6, 7, 8, 9, 10)},
+    "terminal_lines": "share of lines that end with a closing mark",
+    "short_lines": "share of lines of at most 30 characters",
+    "newline_ratio": "line feeds a word",
+    "longest_word": "characters of the longest word",
+    "upper_case_lines": "share of lines in capitals",
+    "policy_phrases": "different site-policy phrases of the language",
+    "placeholder_text": "1 for a text with filler words (lorem ipsum)",
+    "longest_line": "characters of the longest line",
+    "mean_line_length": "characters a line",
+    "alphanumeric": "share of characters that are letters or digits",
+    "null_characters": "NUL characters",
+    "lines": "lines that are not empty",
+    "alphabetic": "share of characters that are letters",
+    "white_space": "share of characters that are white space",
+    "encoded_data": "share of characters in runs of 64 and more base64 or hexadecimal digits, or 16 escaped bytes",
+    "encoded_run": "characters of the longest such run",
+    "generated_marks": "different phrases of a code generator among the first 1,000 characters",
+    "latex_commands": "LaTeX commands of two letters and more (\\frac) a word",
+    "math_delimiters": "formulas opened a word: \\( \\[ \\begin{ and pairs of dollar signs that open no amount",
+    "math_symbols": "share of characters that are mathematical: signs beyond ASCII, Greek letters, small figures",
+    "mathml": "MathML tags a word",
+}
+FEATURES = tuple(MEANING)
 
 
 def features_of(texts: Sequence[str], languages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
     """Return every feature of ``FEATURES`` as float32 (len(texts),); ``languages[i]`` chooses splitter and lists."""
-    rows = [features(text, language) for text, language in zip(texts, languages, strict=True)]
-    return {name: np.array([row[name] for row in rows], np.float32) for name in FEATURES}
+    return _columns(kernel.buffer_of(texts), languages)
 
 
-def features_of_buffer(
-    data: NDArray[np.uint8], offsets: NDArray[np.int64], languages: Sequence[str]
-) -> dict[str, NDArray[np.float32]]:
-    """As ``features_of`` for texts one behind the other, as in an Arrow column: UTF-8 bytes, int64 (n + 1,)."""
-    ends = zip(offsets[:-1], offsets[1:], strict=True)
-    return features_of([data[a:b].tobytes().decode("utf-8", "replace") for a, b in ends], languages)
+def features_of_column(column: Any, languages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    """As ``features_of`` for an Arrow string array or chunked array, straight from its buffer."""
+    return _columns(kernel.buffer_of_column(column), languages)
 
 
-def _is_shouted(row: str) -> bool:
-    """True for a line whose letters are mostly upper case; letters without case (Chinese, Arabic) are not."""
-    return row.isupper() and sum(map(str.isupper, row)) > 0.5 * sum(map(str.isalpha, row))
+def features(text: str, language: str) -> dict[str, float]:
+    """Return the features of one text."""
+    return {name: float(column[0]) for name, column in features_of([text], [language]).items()}
 
 
-def _repeats(parts: Sequence[str], share: str, characters: str) -> dict[str, float]:
-    """Share of parts, and of their characters, that repeat an earlier part."""
-    seen: set[str] = set()
-    repeated = repeated_characters = 0
-    for part in parts:
-        if part in seen:
-            repeated += 1
-            repeated_characters += len(part)
-        seen.add(part)
-    return {
-        share: repeated / max(1, len(parts)),
-        characters: repeated_characters / max(1, sum(map(len, parts))),
-    }
-
-
-def _ngram_ids(found: Sequence[str]) -> Iterator[tuple[int, NDArray[np.uint64]]]:
-    """Yield (n, one 64-bit value for each word n-gram, in text order) for n = 1, 2, ... while the text has any."""
-    first: dict[str, int] = {}
-    words_W = np.fromiter((first.setdefault(word, len(first)) for word in found), dtype=np.uint64, count=len(found))
-    grams = words_W = mix(words_W)
-    for n in range(1, len(found) + 1):
-        yield n, grams
-        grams = mix(grams[:-1] * np.uint64(3) + words_W[n:])
-
-
-def _ngram_features(found: Sequence[str], characters: int) -> dict[str, float]:
-    """Gopher's repetition shares; n-grams longer than the text have none."""
-    values = {f"top_{n}_gram": 0.0 for n in TOP_NGRAMS} | {f"duplicate_{n}_grams": 0.0 for n in DUPLICATE_NGRAMS}
-    lengths = np.fromiter(map(len, found), dtype=np.int64, count=len(found))
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    for n, grams in _ngram_ids(found):
-        if n in TOP_NGRAMS:
-            values[f"top_{n}_gram"] = top_ngram_share(grams, ends, n, characters)
-        elif n in DUPLICATE_NGRAMS:
-            values[f"duplicate_{n}_grams"] = duplicate_ngram_share(grams, lengths, n, characters)
-        elif n > max(DUPLICATE_NGRAMS):
-            break
-    return values
-
-
-def top_ngram_share(grams_G: NDArray[np.uint64], ends_W: NDArray[np.int64], n: int, characters: int) -> float:
-    """Share of the word characters in the most frequent n-gram (the longest of those), 0 if none occurs twice."""
-    _, first, counts = np.unique(grams_G, return_index=True, return_counts=True)
-    often = int(counts.max())
-    if often == 1:
-        return 0.0
-    places = first[counts == often]
-    return float((ends_W[places + n] - ends_W[places]).max()) * often / max(1, characters)
-
-
-def duplicate_ngram_share(grams_G: NDArray[np.uint64], lengths_W: NDArray[np.int64], n: int, characters: int) -> float:
-    """Share of the word characters inside n-grams that occurred before, no character counted twice."""
-    _, first = np.unique(grams_G, return_index=True)
-    if len(first) == len(grams_G):
-        return 0.0
-    repeated_G = np.ones(len(grams_G), dtype=np.int64)
-    repeated_G[first] = 0
-    covering = np.convolve(repeated_G, np.ones(n, dtype=np.int64))  # number of repeated n-grams over each word
-    return float(lengths_W[covering > 0].sum()) / max(1, characters)
+def _columns(buffer: kernel.Buffer, languages: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+    table = np.ascontiguousarray(kernel.measure(buffer, languages).T)
+    return dict(zip(FEATURES, table, strict=True))

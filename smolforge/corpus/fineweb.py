@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from smolforge.corpus import _text
 from smolforge.corpus.characters import flags
 from smolforge.corpus.english_exceptions import exceptions
+from smolforge.corpus.kernel import buffer_of
 
 # In the order of ``native/text/fineweb.h``. Shares are of all characters unless the name says what of.
 MEASURES = (
@@ -66,10 +67,7 @@ class FineWebRules:
 
     def measure(self, texts: Sequence[str]) -> NDArray[np.float64]:
         """Return float64 (len(texts), len(MEASURES))."""
-        parts = [text.encode("utf-8", errors="replace") for text in texts]
-        offsets = np.zeros(len(parts) + 1, np.int64)
-        np.cumsum([len(part) for part in parts], out=offsets[1:])
-        return self.measure_buffer(np.frombuffer(b"".join(parts), np.uint8), offsets)
+        return self.measure_buffer(*buffer_of(texts))
 
     def measure_buffer(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.float64]:
         """As ``measure`` for texts that lie one behind the other, as in an Arrow column: UTF-8, int64 (n + 1,)."""

@@ -10,12 +10,13 @@ import unicodedata
 
 # A word is a run of letters and digits; an apostrophe or hyphen inside joins. A Han character is a word.
 HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+ELIDING = ("fr", "it")
 _WORD = re.compile(rf"[{HAN}]|[^\W_{HAN}]+(?:['’\-][^\W_{HAN}]+)*")
 _ELISION = re.compile(
     r"^((?:[cdjlmnst]|qu|jusqu|lorsqu|puisqu|un|dell|all|nell|sull|dall|quell)['’])(?=\w)", re.IGNORECASE
 )
-_ARABIC_MARKS = re.compile(r"[\u064b-\u065f\u0670\u0640]")
-_DIACRITICS = re.compile(r"[\u0300-\u036f\u064b-\u065f\u0670\u06d6-\u06ed]")
+ARABIC_MARKS = re.compile(r"[\u064b-\u065f\u0670\u0640]")
+DIACRITICS = re.compile(r"[\u0300-\u036f\u064b-\u065f\u0670\u06d6-\u06ed]")
 _DIGIT = re.compile(r"\d")
 _SPACE = re.compile(r"\s+")
 _PARAGRAPH = re.compile(r"\n\s*\n")
@@ -25,9 +26,9 @@ def words(text: str, language: str) -> list[str]:
     """Split text into words. French and Italian elided articles (``l'``, ``dell'``) are words of their own;
     Chinese is one word a character. Arabic short vowels and tatweel, no word characters, are removed first."""
     if language == "ar":
-        text = _ARABIC_MARKS.sub("", text)
+        text = ARABIC_MARKS.sub("", text)
     found: list[str] = _WORD.findall(text)
-    if language not in ("fr", "it"):
+    if language not in ELIDING:
         return found
     split: list[str] = []
     for word in found:
@@ -55,7 +56,7 @@ def nomination_words(text: str, language: str) -> list[str]:
     """Words for MinHash: lower case, digits as 0, no punctuation, no diacritics (FineWeb's normalisation)."""
     text = _DIGIT.sub("0", text.lower())
     if not text.isascii():
-        bare = _DIACRITICS.sub("", unicodedata.normalize("NFD", text))
+        bare = DIACRITICS.sub("", unicodedata.normalize("NFD", text))
         text = unicodedata.normalize("NFC", bare)
     return words(text, language)
 
