@@ -15,8 +15,10 @@ from smolforge.errors import ConfigError, MissingDependencyError, SmolforgeError
 
 HERE = "auto"
 OBJECT_STORE_BYTES = 80 << 20  # attempts and answers are small; what jobs write goes to files
-# Nothing is reported to anybody, and the worker processes of one machine talk over its own loopback device.
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_DEDUP_LOGS": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+# Read by Ray when it is imported. Nothing is reported to anybody; a cluster of this machine's own talks over its
+# loopback device, which Ray calls the manner of Windows and macOS.
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 class RayLauncher:
@@ -24,7 +26,7 @@ class RayLauncher:
     of a running one, whose CPUs say how many attempts run at once."""
 
     def __init__(self, address: str, width: int, memory_mib: int, recycle_after: int) -> None:
-        self._ray = _ray()
+        self._ray = _ray(address)
         self._limits = (memory_mib, recycle_after)
         self._running: dict[Any, Attempt] = {}
         self._ours = not self._ray.is_initialized()
@@ -80,8 +82,8 @@ def _perform(attempt: Attempt, memory_mib: int, recycle_after: int) -> Finished:
     return perform_limited(_CHILDREN[limits], attempt)
 
 
-def _ray() -> Any:
-    os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+def _ray(address: str) -> Any:
+    os.environ.update(QUIET | (LOOPBACK if address == HERE else {}))
     try:
         import ray
         import ray.exceptions
