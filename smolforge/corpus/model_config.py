@@ -41,11 +41,10 @@ class ToxicityConfig(Config):
 
 class DecontaminationConfig(Config):
     """Where the benchmarks are, and how alike a passage must be. Lengths are in words (characters where a character is
-    a word); defaults are decon's: a probe every 10 words, at most 11 misses inside a match, a score of 0.8, which is 1
-    up to 20 words and falls to 0.8 at 50."""
+    a word); defaults are decon's: at most 11 misses in a row inside a match, a score of 0.8 from 50 words on, 1 up to
+    20 words, and in proportion between."""
 
     benchmarks: str
-    stride: int = Field(default=10, ge=1, le=50)
     misses: int = Field(default=11, ge=0, le=100)
     score: float = Field(default=0.8, gt=0, le=1)
     perfect: int = Field(default=20, ge=1)
