@@ -17,7 +17,7 @@ constexpr uint8_t kOrder[10][16] = {
 
 uint64_t rotate(uint64_t x, int n) { return x >> n | x << (64 - n); }
 
-void stir(uint64_t* v, int a, int b, int c, int d, uint64_t x, uint64_t y) {
+inline __attribute__((always_inline)) void stir(uint64_t* v, int a, int b, int c, int d, uint64_t x, uint64_t y) {
     v[a] += v[b] + x;
     v[d] = rotate(v[d] ^ v[a], 32);
     v[c] += v[d];

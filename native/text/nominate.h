@@ -29,7 +29,7 @@ class Nominator {
     Nominated hashes(const uint8_t* text, size_t bytes, uint8_t traits, std::vector<uint64_t>& out);
 
   private:
-    static constexpr size_t kRemembered = 1 << 15;
+    static constexpr size_t kRemembered = 1 << 16;
     struct Known {  // a short word in UTF-8 and its hash
         std::array<uint8_t, 23> bytes;
         uint8_t size = 0;
