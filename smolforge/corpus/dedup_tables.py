@@ -5,6 +5,7 @@ Input: the files of the ``read`` wave. Output: `Pool`, which every dedup step re
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,17 +14,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus.engine.task import Job, Task
+from smolforge.corpus.engine.task import Job, Part, Task
+from smolforge.errors import DataError
+from smolforge.store import read_json, write_atomic
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 ROW_BITS = 32
-_ROW = (1 << ROW_BITS) - 1
+ROW_MASK = (1 << ROW_BITS) - 1
+INDEX_FILE = "index.json"
+_WITH_MASK = 3  # inputs of a shard's task
 
 
 class Waves(Protocol):
-    """What dedup needs of ``engine.wave.Runner``."""
+    """What dedup needs of ``engine.wave.Runner``; ``folder`` also takes what is passed between waves."""
+
+    folder: Path
 
     def wave(self, name: str, job: Job, tasks: Sequence[Task], argument: Any) -> list[Path]:
         """Run the job on every task and return the outputs, in the order of the tasks."""
@@ -66,7 +73,7 @@ class Copies:
         part = self.table.slice(int(first), int(last - first))
         columns = (part[name].to_pylist() for name in ("place", "partner_id", "score"))
         for place, partner, score in zip(*columns, strict=True):
-            yield place & _ROW, partner, score
+            yield place & ROW_MASK, partner, score
 
     def mask(self, shard: int, rows: int) -> NDArray[np.bool_]:
         """Return bool (rows,) of one shard: True for documents that go."""
@@ -92,3 +99,111 @@ class NearCopies:
     groups: Groups
     spared: dict[str, int]
     notes: tuple[str, ...] = ()
+
+
+def part_name(number: int) -> str:
+    """Return the name of the task for a shard, partition or bundle."""
+    return f"part-{number:05d}"
+
+
+def part_number(name: str) -> int:
+    """Return the number in a task's name."""
+    return int(name.removeprefix("part-"))
+
+
+def numbered_tasks(count: int) -> list[Task]:
+    """Return a task for each partition or bundle; its job finds its input by its number."""
+    return [Task(part_name(number), (), 0) for number in range(count)]
+
+
+def shard_tasks(pool: Pool, indexes: Sequence[Path]) -> list[Task]:
+    """Return a task for each shard (annotations, documents and, if there is one, the mask), then each index part."""
+    tasks = []
+    for number, shard in enumerate(pool.shards):
+        files = [shard.annotations, shard.documents, *([shard.alive] if shard.alive else [])]
+        tasks.append(Task(part_name(number), tuple(Part(file, 0, 0) for file in files), 0))
+    files = [part for index in indexes for part in index_parts(index)]
+    return tasks + [Task(part_name(len(pool.shards) + at), (Part(file, 0, 0),), 0) for at, file in enumerate(files)]
+
+
+def index_parts(index: Path) -> list[Path]:
+    """Return the tables of a saved index, in order."""
+    return sorted(index.glob("part-*.parquet"))
+
+
+def read_columns(path: Path | str, columns: Sequence[str]) -> pa.Table:
+    """Read columns of a Parquet file; DataError names the file and the column that is missing."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    try:
+        with pq.ParquetFile(path) as file:
+            missing = [name for name in columns if name not in file.schema_arrow.names]
+            if missing:
+                raise DataError(f"{path}: no table for dedup, column '{missing[0]}' is missing")
+            return file.read(columns=list(columns), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: not a readable Parquet file ({str(error).splitlines()[0]})") from None
+
+
+def row_count(path: Path | str) -> int:
+    """Return the number of rows of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    return int(pq.read_metadata(path).num_rows)
+
+
+def alive_rows(task: Task, rows: int) -> NDArray[np.uint64]:
+    """Return the row numbers that a shard's mask leaves, uint64, ascending."""
+    if len(task.inputs) < _WITH_MASK:
+        return np.arange(rows, dtype=np.uint64)
+    mask = np.load(task.inputs[_WITH_MASK - 1].path)
+    if mask.dtype != np.bool_ or mask.shape != (rows,):
+        raise DataError(f"{task.inputs[_WITH_MASK - 1].path}: expected bool ({rows},), found {mask.dtype} {mask.shape}")
+    return np.flatnonzero(mask).astype(np.uint64)
+
+
+def places_of(shard: int, rows: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the places of a shard's rows."""
+    return rows + np.uint64(shard << ROW_BITS)
+
+
+def save_array(path: Path, array: NDArray[Any]) -> Path:
+    """Write a ``.npy`` file unless it is there already: a wave that reads it then knows it as the same file."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    if not (path.is_file() and path.read_bytes() == stream.getvalue()):
+        write_atomic(path, stream.getvalue())
+    return path
+
+
+def _copies_schema() -> pa.Schema:
+    import pyarrow as pa
+
+    types = {"place": pa.uint64(), "partner": pa.uint64(), "partner_id": pa.string(), "score": pa.float32()}
+    return pa.schema([*types.items(), ("source", pa.uint32())])
+
+
+def write_copies(path: Path, table: pa.Table) -> None:
+    """Write the rows that a job found, as ``gather_copies`` reads them."""
+    import pyarrow as pa
+
+    schema = _copies_schema()
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(table.select(schema.names).cast(schema).combine_chunks())
+
+
+def gather_copies(files: Sequence[Path], pool: Pool, indexes: Sequence[Path]) -> Copies:
+    """Join the Arrow files of ``Copies`` rows that a wave wrote; a partner in a saved index gets that one's name."""
+    import pyarrow as pa
+
+    tables = [pa.ipc.open_file(pa.OSFile(str(file))).read_all() for file in files]
+    table = pa.concat_tables([_copies_schema().empty_table(), *tables]).sort_by("place").combine_chunks()
+    names = [read_json(index / INDEX_FILE)["name"] for index in indexes for _ in index_parts(index)]
+    shards = table["partner"].to_numpy() >> np.uint64(ROW_BITS)
+    if names and (shards >= len(pool.shards)).any():
+        own = len(pool.shards)
+        pairs = zip(shards.tolist(), table["partner_id"].to_pylist(), strict=True)
+        full = [f"{names[shard - own]}:{doc_id}" if shard >= own else doc_id for shard, doc_id in pairs]
+        table = table.set_column(2, "partner_id", pa.array(full, pa.string()))
+    return Copies(table)

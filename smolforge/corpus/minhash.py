@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def band_keys(shingles_S: U64, bands: int, rows: int) -> U64:
     return _text.band_keys(shingles_S, bands, rows)
 
 
-def contained_share(part: U64, whole: U64) -> float:
+def contained_share(part: NDArray[Any], whole: NDArray[Any]) -> float:
     """Return the share of ``part``'s shingles that occur in ``whole`` (both sorted and distinct)."""
     if not len(part) or not len(whole):
         return 0.0

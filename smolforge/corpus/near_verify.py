@@ -1,0 +1,271 @@
+"""Verification of nominated documents: who goes, into whom, and who is related, one component after another.
+
+Input: what ``near_texts`` wrote: documents with their band keys and shingles, in keep order. Output: a table of copies
+and pairs (place, group). Memory is bounded: a component's shingles beyond ``CACHE_BYTES`` are read again when needed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smolforge.corpus.config import DedupConfig
+from smolforge.corpus.dedup_tables import part_number, write_copies
+from smolforge.corpus.engine.task import Task
+from smolforge.corpus.minhash import U64, contained_share
+from smolforge.corpus.shuffle import Partitioned
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+U32 = NDArray[np.uint32]
+_NONE = np.empty(0, np.uint32)
+CACHE_BYTES = 64 << 20
+INDEXED = 0  # tier of documents of a saved index: they stay
+
+
+@dataclass(frozen=True)
+class VerifyArgument:
+    """``folder`` of the ``near-texts`` wave and the names of its outputs."""
+
+    folder: str
+    names: tuple[str, ...]
+    config: DedupConfig
+
+
+@dataclass(frozen=True)
+class Nominated:
+    """A document in a component; ``tier`` 0 is the saved index, 1 sources that go ahead, 2 all others.
+
+    ``keys`` uint64 (bands,); ``shingles`` uint32, sorted and distinct; ``again`` reads them once more.
+    """
+
+    component: int
+    tier: int
+    characters: int
+    source: int
+    doc_id: str
+    place: int
+    keys: U64
+    shingles: U32
+    again: Callable[[], U32]
+
+    @property
+    def order(self) -> tuple[int, int, int, int, str]:
+        """Component, then keep order: tier, longest text, earliest source, smallest id."""
+        return self.component, self.tier, -self.characters, self.source, self.doc_id
+
+
+@dataclass(frozen=True)
+class Found:
+    """``partner`` stays instead of ``document``; ``score`` is the share of it that occurs there."""
+
+    document: Nominated
+    partner: Nominated
+    score: float
+
+
+def verify_job(task: Task, output: Path, argument: VerifyArgument) -> None:
+    """Job: decide one bundle of components."""
+    import pyarrow as pa
+
+    bundle = part_number(task.name)
+    files = [Partitioned(Path(argument.folder) / name) for name in argument.names]
+    found: list[Found] = []
+    groups: list[tuple[int, int]] = []
+    component: Component | None = None
+    for document in heapq.merge(*(_documents(file, bundle) for file in files), key=lambda each: each.order):
+        if component is None or component.number != document.component:
+            groups += component.groups() if component else []
+            component = Component(document.component, argument.config)
+        removed = component.offer(document)
+        if removed:
+            found.append(removed)
+    groups += component.groups() if component else []
+    columns: dict[str, Any] = {
+        "place": np.array([each.document.place for each in found], np.uint64),
+        "partner": np.array([each.partner.place for each in found], np.uint64),
+        "partner_id": pa.array([each.partner.doc_id for each in found], pa.string()),
+        "score": np.array([each.score for each in found], np.float32),
+        "source": np.array([each.document.source for each in found], np.uint32),
+    }
+    output.mkdir()
+    write_copies(output / "copies.arrow", pa.table(columns))
+    np.save(output / "groups.npy", np.array(groups, np.uint64).reshape(-1, 2))
+
+
+def _documents(file: Partitioned, bundle: int) -> Iterator[Nominated]:
+    """Yield one shard's documents of the bundle in keep order; one batch is in memory."""
+    for number in file.batches(bundle):
+        batch = file.batch(number)
+        keys = batch["keys"].flatten().to_numpy().reshape(batch.num_rows, -1)
+        names = ("component", "tier", "characters", "source", "doc_id", "place")
+        rows = zip(*(batch[name].to_pylist() for name in names), strict=True)
+        for row, (component, tier, characters, source, doc_id, place) in enumerate(rows):
+            again = partial(_shingles, file, number, row)
+            own = keys[row].copy(), _row(batch, row)
+            yield Nominated(component, tier, characters, source, doc_id, place, *own, again)
+
+
+def _shingles(file: Partitioned, number: int, row: int) -> U32:
+    return _row(file.batch(number), row)
+
+
+def _row(batch: pa.RecordBatch, row: int) -> U32:
+    shingles: U32 = batch["shingles"][row].values.to_numpy().copy()  # a copy, or it would hold the whole batch
+    return shingles
+
+
+class Component:
+    """Judges the documents of one component in keep order.
+
+    A document is compared with kept ones that share bands, at most ``max_comparisons``: those that share most first,
+    then in keep order. It goes if ``containment`` of its shingles occur in one of them.
+    """
+
+    def __init__(self, number: int, config: DedupConfig, cache_bytes: int = CACHE_BYTES) -> None:
+        self.number = number
+        self._config = config
+        self._kept: list[Nominated] = []
+        self._buckets = Buckets(config.max_comparisons)
+        self._shingles = Cache(cache_bytes)
+        self._related = Relations()
+
+    def offer(self, document: Nominated) -> Found | None:
+        """Take the next document; return why it goes, or None: it stays."""
+        best: Found | None = None
+        if document.tier != INDEXED:
+            best = self._best(document)
+        if best and best.score >= self._config.containment:
+            return best
+        self._buckets.add(document.keys.tolist(), len(self._kept))
+        self._shingles.put(len(self._kept), document.shingles)
+        self._kept.append(replace(document, shingles=_NONE))
+        return None
+
+    def groups(self) -> list[tuple[int, int]]:
+        """Return (place, place of the group) of related documents."""
+        return self._related.groups()
+
+    def _best(self, document: Nominated) -> Found | None:
+        best: Found | None = None
+        for number in self._rivals(document):
+            rival = self._kept[number]
+            share = contained_share(document.shingles, self._shingles.get(number, rival.again))
+            if share > (best.score if best else 0.0):
+                best = Found(document, rival, share)
+            if share >= self._config.related:
+                self._related.join(document, rival)
+        return best
+
+    def _rivals(self, document: Nominated) -> list[int]:
+        """Return the kept documents to compare with, in keep order."""
+        rivals = sorted(self._buckets.sharing(document.keys.tolist()))
+        if len(rivals) > self._config.max_comparisons:
+            shared = (np.stack([self._kept[number].keys for number in rivals]) == document.keys).sum(axis=1)
+            closest = np.argsort(-shared, kind="stable")[: self._config.max_comparisons]
+            rivals = [rivals[at] for at in sorted(closest.tolist())]
+        return rivals
+
+
+class Buckets:
+    """Kept documents by band key. A bucket holds ``most``; what comes later is put by two bands, by four, and so on, so
+    that copies among a hundred thousand pages of one template still meet, and no list grows."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._members: dict[int | tuple[int, ...], list[int]] = defaultdict(list)
+
+    def add(self, keys: list[int], number: int) -> None:
+        """Put a document under its keys."""
+        for band in range(len(keys)):
+            for name in _names(keys, band):
+                members = self._members[name]
+                if len(members) < self._most:
+                    members.append(number)
+                    break
+
+    def sharing(self, keys: list[int]) -> set[int]:
+        """Return the documents that share a bucket."""
+        found: set[int] = set()
+        for band in range(len(keys)):
+            for name in _names(keys, band):
+                members = self._members.get(name)
+                if not members:
+                    break
+                found.update(members)
+                if len(members) < self._most:
+                    break
+        return found
+
+
+def _names(keys: list[int], band: int) -> Iterator[int | tuple[int, ...]]:
+    """Yield the names of a band's bucket, of those it overflows into: 1, 2, 4 ... bands from this one on, then all."""
+    yield keys[band]
+    width = 2
+    while width < len(keys):
+        end = band + width
+        yield tuple(keys[band:end] + keys[: max(0, end - len(keys))])
+        width *= 2
+    if len(keys) > 1:
+        yield tuple(keys)
+
+
+class Cache:
+    """Shingles of kept documents, the least recently used read again when ``limit`` bytes are full."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._bytes = limit, 0
+        self._held: OrderedDict[int, U32] = OrderedDict()
+
+    def get(self, number: int, read: Callable[[], U32]) -> U32:
+        """Return a kept document's shingles."""
+        if number in self._held:
+            self._held.move_to_end(number)
+            return self._held[number]
+        shingles = read()
+        self.put(number, shingles)
+        return shingles
+
+    def put(self, number: int, shingles: U32) -> None:
+        """Hold a document's shingles."""
+        self._held[number] = shingles
+        self._bytes += shingles.nbytes
+        while self._bytes > self._limit and len(self._held) > 1:
+            self._bytes -= self._held.popitem(last=False)[1].nbytes
+
+
+class Relations:
+    """Union-find over documents; a group is named by the place of its member with the smallest id."""
+
+    def __init__(self) -> None:
+        self._parent: dict[int, int] = {}
+        self._names: dict[int, tuple[str, int]] = {}
+
+    def join(self, a: Nominated, b: Nominated) -> None:
+        """Put two documents, and all that are related to them, into one group."""
+        for each in (a, b):
+            self._names.setdefault(each.place, (each.doc_id, each.place))
+        first, second = sorted((self._root(a.place), self._root(b.place)))
+        self._parent[second] = first
+        self._names[first] = min(self._names[first], self._names[second])
+
+    def _root(self, place: int) -> int:
+        root = place
+        while self._parent.setdefault(root, root) != root:
+            root = self._parent[root]
+        while self._parent[place] != root:
+            self._parent[place], place = root, self._parent[place]
+        return root
+
+    def groups(self) -> list[tuple[int, int]]:
+        """Return (place, place of the group) in the order of the places."""
+        return [(place, self._names[self._root(place)][1]) for place in sorted(self._parent)]
