@@ -87,7 +87,7 @@ class Contamination:
         text, places, which = _hits(stream, table, member)
         pair, first = np.unique(text * len(table.grams) + which, return_index=True)
         text_of, gram = text[first], pair % len(table.grams)
-        spans = np.diff(table.items.starts)[gram]
+        spans = table.items.starts[gram + 1] - table.items.starts[gram]
         rows = np.repeat(table.items.starts[gram] - np.cumsum(spans) + spans, spans) + np.arange(spans.sum())
         keys = np.repeat(text_of, spans) * len(table.totals) + table.items.values[rows]
         known, inverse = np.unique(keys, return_inverse=True)
@@ -153,16 +153,19 @@ class Contamination:
 
 
 class _Filter:
-    """Says fast which hashes cannot be members: one byte for each of the possible beginnings."""
+    """Says fast which hashes cannot be members: one bit for each possible beginning, 16 to 32 bits a member."""
 
     def __init__(self, members: U64) -> None:
-        self._shift = np.uint64(64 - max(12, (16 * len(members)).bit_length()))
-        self._seen = np.zeros(1 << (64 - int(self._shift)), np.bool_)
-        self._seen[members >> self._shift] = True
+        size = max(12, (16 * len(members)).bit_length())
+        self._shift = np.uint64(64 - size)
+        seen = np.zeros(1 << size, np.bool_)
+        seen[members >> self._shift] = True
+        self._bits = np.packbits(seen, bitorder="little")
 
     def __call__(self, hashes: U64) -> NDArray[np.bool_]:
-        seen: NDArray[np.bool_] = self._seen[hashes >> self._shift]
-        return seen
+        place = hashes >> self._shift
+        bits: NDArray[np.uint8] = self._bits[place >> np.uint64(3)] >> (place & np.uint64(7)).astype(np.uint8)
+        return (bits & 1).astype(np.bool_)
 
 
 def _hits(stream: WordStream, table: GramTable, member: _Filter) -> tuple[Ints, Ints, Ints]:
