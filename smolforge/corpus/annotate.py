@@ -1,76 +1,104 @@
 """Annotation: everything the decisions need of a document, computed once and without its text.
 
-Input: one shard of documents. Output: one table of annotations (fingerprint, language, features, band keys); the
-decisions of all later steps read these and never the text, except to verify near duplicates.
+Input: documents as they were read. Output: a table, row for row beside them, of fingerprint, language, features, model
+scores and band keys; every later decision reads its columns and never the text, except to verify near duplicates.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+import functools
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from smolforge.corpus.config import CorpusConfig
+import numpy as np
+from numpy.typing import NDArray
+
+from smolforge.corpus import kernel
+from smolforge.corpus.config import CorpusConfig, DedupConfig
 from smolforge.corpus.dedup_exact import fingerprint
-from smolforge.corpus.document import Document, read_documents, read_rows, write_table
-from smolforge.corpus.features import features
+from smolforge.corpus.document import Document, Verdict
+from smolforge.corpus.features import FEATURES, features_of
 from smolforge.corpus.language import DECLARED_ONLY, Detection, detect
-from smolforge.corpus.near_dedup import keys_tuple, nomination_keys
+from smolforge.corpus.quality import QualityModel
 
-COLUMNS = ("doc_id", "annotation")
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
 
-
-@dataclass(frozen=True)
-class Annotation:
-    """A document without its text. ``language`` is the final label; ``bytes`` are UTF-8."""
-
-    doc_id: str
-    source: str
-    profile: str
-    declared: str
-    bytes: int
-    characters: int
-    fingerprint: str
-    detection: Detection
-    features: dict[str, float]
-    keys: tuple[int, ...]
-
-    @property
-    def language(self) -> str:
-        """The label the language step gave."""
-        return self.detection.label
+Read = tuple[Document, Verdict | None]  # a document, and the verdict of reading where that failed
+SCORES = ("quality", "toxicity", "difficulty")
+_STRINGS = ("doc_id", "url", "source", "profile", "declared", "label", "early_step", "early_reason", "early_detail")
 
 
-def annotate(document: Document, config: CorpusConfig, cache: dict[str, int]) -> Annotation:
-    """Return the annotation of one document."""
-    natural = tuple(code for code in config.languages if code not in DECLARED_ONLY)
-    detection = detect(document.text, document.language, natural, config.language.sample_characters)
-    return Annotation(
-        doc_id=document.doc_id,
-        source=document.source,
-        profile=str(document.meta.get("profile", "prose")),
-        declared=document.language,
-        bytes=document.bytes,
-        characters=len(document.text),
-        fingerprint=fingerprint(document.text),
-        detection=detection,
-        features=features(document.text, detection.label),
-        keys=keys_tuple(nomination_keys(document.text, detection.label, config.dedup, cache)),
+def schema() -> pa.Schema:
+    """Return the columns of an annotation table; docs/design/corpus.md says what they hold."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            *((name, pa.string()) for name in _STRINGS),
+            ("bytes", pa.int64()),
+            ("characters", pa.int64()),
+            ("fingerprint", pa.binary(16)),
+            *((name, pa.float32()) for name in ("confidence", "script_share", *FEATURES, *SCORES)),
+            ("keys", pa.list_(pa.uint64())),
+        ]
     )
 
 
-def annotate_shard(shard: Path, output: Path, config: CorpusConfig) -> None:
-    """Shard job: write the annotations of one shard of documents, in its order."""
-    cache: dict[str, int] = {}
-    rows = [asdict(annotate(document, config, cache)) for document in read_documents(shard)]
-    write_table(output, [{"doc_id": row["doc_id"], "annotation": json.dumps(row)} for row in rows], COLUMNS)
+def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
+    """Return the annotations of documents; one that could not be read is an empty text of the declared language."""
+    import pyarrow as pa
+
+    documents = [document for document, _ in read]
+    early = [verdict or Verdict("", "", "") for _, verdict in read]
+    texts = [document.text if verdict is None else "" for document, verdict in read]
+    found = [_detect(document, verdict, config) for document, verdict in read]
+    labels = [each.label for each in found]
+    columns: dict[str, Any] = {
+        "doc_id": [each.doc_id for each in documents],
+        "url": [each.url for each in documents],
+        "source": [each.source for each in documents],
+        "profile": [str(each.meta.get("profile", "prose")) for each in documents],
+        "declared": [each.language for each in documents],
+        "label": labels,
+        "early_step": [each.step for each in early],
+        "early_reason": [each.reason for each in early],
+        "early_detail": [each.detail for each in early],
+        "bytes": [each.bytes for each in documents],
+        "characters": [len(each.text) for each in documents],
+        "fingerprint": [bytes.fromhex(fingerprint(text)) for text in texts],
+        "confidence": np.array([each.confidence for each in found], np.float32),
+        "script_share": np.array([each.script_share for each in found], np.float32),
+        **features_of(texts, labels),
+        **_scores(texts, labels, config),
+        "keys": _keys(texts, labels, config.dedup),
+    }
+    return pa.table({field.name: columns[field.name] for field in schema()}, schema=schema())
 
 
-def read_annotations(shard: Path) -> list[Annotation]:
-    """Read back what ``annotate_shard`` wrote."""
-    found = []
-    for row in read_rows(shard, COLUMNS):
-        value = json.loads(row["annotation"])
-        value["detection"], value["keys"] = Detection(**value["detection"]), tuple(value["keys"])
-        found.append(Annotation(**value))
-    return found
+def _detect(document: Document, verdict: Verdict | None, config: CorpusConfig) -> Detection:
+    if verdict is not None:
+        return Detection(document.language, 0.0, 0.0)
+    natural = tuple(code for code in config.languages if code not in DECLARED_ONLY)
+    return detect(document.text, document.language, natural, config.language.sample_characters)
+
+
+def _keys(texts: Sequence[str], labels: Sequence[str], config: DedupConfig) -> list[NDArray[np.uint64]]:
+    """Return the band keys of each text, none for one without words."""
+    keys, empty = kernel.nominate(kernel.buffer_of(texts), labels, config.bands, config.rows, config.shingle)
+    return [own[:0] if nothing else own for own, nothing in zip(keys, empty, strict=True)]
+
+
+def _scores(texts: Sequence[str], labels: Sequence[str], config: CorpusConfig) -> dict[str, NDArray[np.float32]]:
+    """Return the columns of ``SCORES``, NaN where the configuration names no model."""
+    unknown = np.full(len(texts), np.nan, np.float32)
+    scores = dict.fromkeys(SCORES, unknown)
+    if config.quality is not None:
+        scores["quality"] = _quality_model(config.quality.model).probabilities(texts, labels)
+    return scores
+
+
+@functools.lru_cache(maxsize=1)
+def _quality_model(path: str) -> QualityModel:
+    return QualityModel.load(Path(path).expanduser())

@@ -1,0 +1,135 @@
+"""The divide wave: every document of a shard goes to exactly one table, and the counts of the funnel are taken.
+
+Input: a shard's documents, annotations, all its verdicts and its finished texts. Output: a folder with ``kept``,
+``held_out`` and ``dropped`` tables (those that have rows), ``counts.json`` and ``samples.jsonl``.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from smolforge.corpus.document import DROP_FIELDS, FIELDS
+from smolforge.corpus.engine import Task
+from smolforge.corpus.finish import SIZES, TEXTS, VERDICTS
+from smolforge.corpus.funnel import EDITS
+from smolforge.corpus.split import HELD_OUT_STEP, draw
+from smolforge.corpus.verdicts import read_verdicts
+from smolforge.store import write_atomic, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+TABLES = ("kept", "held_out", "dropped")
+SAMPLES = 20  # kept of what each reason dropped
+_SAMPLE_CHARACTERS = 600
+Rows = NDArray[np.int64]
+
+
+def divide_shard(task: Task, output: Path, seed: int) -> None:
+    """Job: divide one shard. Inputs: documents, annotations, the finished folder, then the verdict files."""
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    documents, annotations, finished, *verdicts = (Path(part.path) for part in task.inputs)
+    labels = pq.read_table(annotations, columns=["label"])["label"]
+    sizes = pq.read_table(finished / SIZES)
+    stops = read_verdicts([*verdicts, finished / VERDICTS])
+    output.mkdir()
+    table = _final(pq.read_table(documents, columns=list(FIELDS)), labels, pq.read_table(finished / TEXTS), sizes)
+    for name, part in _tables(table, stops):
+        if part.num_rows:
+            pq.write_table(part, output / f"{name}.parquet", compression="zstd", compression_level=3)
+            if name == "dropped":
+                _write_samples(output / "samples.jsonl", part, seed)
+    before = pq.read_table(annotations, columns=["source", "label", "bytes"])
+    write_json(output / "counts.json", {"stops": _counts(before, stops, sizes), "masked": _masked(before, sizes)})
+
+
+def _final(documents: pa.Table, labels: pa.ChunkedArray, texts: pa.Table, sizes: pa.Table) -> pa.Table:
+    """Return the documents with their final text, language and ``meta``."""
+    import pyarrow as pa
+
+    text, meta = documents["text"].to_pylist(), documents["meta"].to_pylist()
+    for row, value in zip(texts["row"].to_pylist(), texts["text"].to_pylist(), strict=True):
+        text[row] = value
+    for row, changes in _changes(sizes):
+        meta[row] = json.dumps(json.loads(meta[row]) | changes, sort_keys=True, ensure_ascii=False)
+    columns = {"text": pa.array(text, pa.string()), "meta": pa.array(meta, pa.string()), "language": labels}
+    return pa.table({name: columns.get(name, documents[name]) for name in FIELDS})
+
+
+def _changes(sizes: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:
+    for row, changes in zip(sizes["row"].to_pylist(), sizes["changes"].to_pylist(), strict=True):
+        if changes:
+            yield row, json.loads(changes)
+
+
+def _tables(documents: pa.Table, stops: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Yield name and rows of each table."""
+    rows = stops["row"].to_numpy().astype(np.int64)
+    held = stops["step"].to_numpy(zero_copy_only=False) == HELD_OUT_STEP
+    kept = np.ones(documents.num_rows, bool)
+    kept[rows] = False
+    yield "kept", documents.take(np.flatnonzero(kept))
+    yield "held_out", documents.take(rows[held])
+    dropped = documents.take(rows[~held])
+    for name in DROP_FIELDS:
+        dropped = dropped.append_column(name, stops[name].filter(~held))
+    yield "dropped", dropped
+
+
+def _counts(before: pa.Table, stops: pa.Table, sizes: pa.Table) -> list[dict[str, Any]]:
+    """Return rows for ``Funnel.add``: documents and bytes by source, language, step and reason."""
+    import pyarrow as pa
+
+    columns = {name: np.full(before.num_rows, "", object) for name in ("step", "reason")}
+    edited = {f"bytes_{step}": np.zeros(before.num_rows, np.int64) for step in EDITS}
+    for name, column in columns.items():
+        column[stops["row"].to_numpy()] = stops[name].to_numpy(zero_copy_only=False)
+    for name, column in edited.items():
+        column[sizes["row"].to_numpy()] = sizes[name].to_numpy()
+    table = pa.table(
+        {"source": before["source"], "language": before["label"], **columns, "bytes": before["bytes"], **edited}
+    )
+    keys, sums = ["source", "language", "step", "reason"], ["bytes", *edited]
+    grouped = table.group_by(keys, use_threads=False).aggregate([([], "count_all"), *((name, "sum") for name in sums)])
+    grouped = grouped.rename_columns({"count_all": "documents", **{f"{name}_sum": name for name in sums}})
+    found: list[dict[str, Any]] = grouped.select([*keys, "documents", *sums]).to_pylist()
+    return sorted(found, key=lambda row: [row[key] for key in keys])
+
+
+def _masked(before: pa.Table, sizes: pa.Table) -> list[dict[str, Any]]:
+    sources, labels = before["source"].to_pylist(), before["label"].to_pylist()
+    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for row, changes in _changes(sizes):
+        found[sources[row], labels[row]].update(changes.get("masked", {}))
+    return [{"source": key[0], "language": key[1], "counts": dict(sorted(found[key].items()))} for key in sorted(found)]
+
+
+def _write_samples(path: Path, dropped: pa.Table, seed: int) -> None:
+    names = ("step", "reason", "detail", "doc_id", "url", "source", "language")
+    rows = dropped.select(names).to_pylist()
+    draws = [draw(seed, row["doc_id"], "sample") for row in rows]
+    chosen = smallest(zip(draws, rows, range(len(rows)), strict=True))
+    texts = dropped["text"]
+    lines = [{**row, "draw": value, "text": texts[at].as_py()[:_SAMPLE_CHARACTERS]} for value, row, at in chosen]
+    write_atomic(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode())
+
+
+Sample = tuple[float, Mapping[str, Any], int]  # its draw, its row without text, and where its text is
+
+
+def smallest(samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples with the ``SAMPLES`` smallest draws of each step and reason, sorted by these."""
+    by_reason: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_reason[sample[1]["step"], sample[1]["reason"]].append(sample)
+    order = lambda sample: (sample[0], sample[1]["doc_id"])  # noqa: E731
+    return [each for key in sorted(by_reason) for each in heapq.nsmallest(SAMPLES, by_reason[key], key=order)]

@@ -1,0 +1,80 @@
+"""Shards and places: where each document of the stage lies.
+
+Input: the folders that reading wrote. Output: shards in the order of the recipe, and places: ``shard << 32 | row``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROW_BITS = 32
+_ROW_MASK = np.uint64((1 << ROW_BITS) - 1)
+U64 = NDArray[np.uint64]
+I64 = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of the document table with its annotations and the verdicts of reading. ``bytes`` are UTF-8 of text."""
+
+    number: int
+    documents: Path
+    annotations: Path
+    verdicts: Path
+    rows: int
+    bytes: int
+
+    @property
+    def name(self) -> str:
+        """The shard's name in every later wave."""
+        return f"part-{self.number:05d}"
+
+
+class Shards(Sequence[Shard]):
+    """All shards of the stage, by number."""
+
+    def __init__(self, shards: Iterable[Shard]) -> None:
+        self._shards = tuple(shards)
+
+    @overload
+    def __getitem__(self, index: int) -> Shard: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Shard, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Shard | tuple[Shard, ...]:
+        return self._shards[index]
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    @property
+    def documents(self) -> int:
+        """Number of documents in all shards."""
+        return sum(shard.rows for shard in self._shards)
+
+    def doc_ids(self, places: U64) -> Iterator[str]:
+        """Yield the ids of the documents at some places, which must be sorted; one shard's ids are held at a time."""
+        import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+        ends = np.searchsorted(places, np.arange(len(self) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
+        for shard, first, last in zip(self._shards, ends[:-1], ends[1:], strict=True):
+            if last > first:
+                column = pq.read_table(shard.annotations, columns=["doc_id"])["doc_id"]
+                yield from column.take(rows_of(places[first:last])).to_pylist()
+
+
+def place(shard: int | I64, rows: I64) -> U64:
+    """Return the places of rows of one shard (or of one shard each)."""
+    return (np.asarray(shard).astype(np.uint64) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
+
+
+def rows_of(places: U64) -> NDArray[np.uint32]:
+    """Return the rows within their shards."""
+    return (places & _ROW_MASK).astype(np.uint32)
