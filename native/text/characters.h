@@ -35,6 +35,9 @@ enum Flag : uint32_t {
     kArabicMark = 1 << 20,  // short vowels and tatweel: no part of an Arabic word
     kMath = 1 << 21,
     kEncoded = 1 << 22,  // base64 and hexadecimal digits
+    kLatin = 1 << 23,    // blocks of scripts
+    kArabic = 1 << 24,
+    kCyrillic = 1 << 25,
 };
 
 constexpr Char kCodePoints = 0x110000;

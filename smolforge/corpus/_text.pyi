@@ -55,3 +55,20 @@ class TextKernel:
 
     def words(self, text: str, language: int) -> list[str]:
         """Return the words of a text."""
+
+def script_counts(flags: NDArray[np.uint32], data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Return int32 (n, 5): letters of each text, and those in Latin, Arabic, Han and Cyrillic script."""
+
+class LanguageModel:
+    """Naive Bayes over features that an automaton finds in bytes; ``native/text/langid.h`` has the shapes."""
+
+    def __init__(
+        self,
+        next: NDArray[np.uint32],
+        row: NDArray[np.uint32],
+        output: NDArray[np.int32],
+        table: NDArray[np.float32],
+        prior: NDArray[np.float32],
+    ) -> None: ...
+    def scores(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return float32 (n, classes), all 0 for a text without features."""

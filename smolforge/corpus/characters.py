@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus.text import ARABIC_MARKS, DIACRITICS, HAN
+from smolforge.corpus.text import ARABIC, ARABIC_MARKS, CYRILLIC, DIACRITICS, HAN, LATIN
 
 LINE_BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 # Counted for no word by themselves: the published floors were found with marks, signs and control characters left out.
@@ -86,6 +86,9 @@ def flags() -> NDArray[np.uint32]:
         _where(lambda c: ARABIC_MARKS.match(c) is not None),
         _where(is_mathematical),
         _codes(_BASE64),
+        _where(lambda c: LATIN.match(c) is not None),
+        _where(lambda c: ARABIC.match(c) is not None),
+        _where(lambda c: CYRILLIC.match(c) is not None),
     ]
     table = np.zeros(_COUNT, np.uint32)
     for bit, codes in enumerate(rows):
