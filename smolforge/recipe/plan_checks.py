@@ -22,6 +22,7 @@ from smolforge.recipe.report.config import ReportConfig
 from smolforge.recipe.report.metrics import NAMES
 from smolforge.recipe.schema import Recipe
 from smolforge.tokens.config import TokenizeConfig
+from smolforge.tokens.shard_names import text_shard
 from smolforge.train.config import MergeConfig, PhaseConfig, PreferenceConfig, ScheduleConfig, TrainConfig
 from smolforge.train.schedules import check_schedule
 
@@ -40,7 +41,7 @@ def check_recipe(recipe: Recipe) -> Findings:
     merge = recipe.sections.get("merge")
     if isinstance(merge, MergeConfig) and merge.weight < 1 and merge.with_stage not in recipe.sections:
         problems.append(f"merge.with_stage: no stage '{merge.with_stage}'{nearest(merge.with_stage, recipe.sections)}")
-    problems += _models_asked(recipe) + _targets(recipe)
+    problems += _models_asked(recipe) + _targets(recipe) + _sets(recipe)
     vocabulary = getattr(recipe.sections.get("tokenizer"), "vocab_size", None)
     model = (recipe.header.model or {}).get("vocab_size")
     if vocabulary and model and vocabulary != model:
@@ -65,6 +66,22 @@ def _models_asked(recipe: Recipe) -> list[str]:
         for key, name, known in asked
         if name not in known
     ]
+
+
+def _sets(recipe: Recipe) -> list[str]:
+    """Name the sets that no stage of the recipe makes."""
+    if "synthesize" in recipe.sections:
+        return []
+    named = [
+        f"{stage}.{key}"
+        for stage, keys in (
+            ("tokenizer", ("sets", "document_sets")),
+            ("tokenize", ("sets", "document_sets", "preferences")),
+        )
+        for key in keys
+        if getattr(recipe.sections.get(stage), key, None)
+    ]
+    return [f"{key}: the recipe has no stage 'synthesize' to make it; set it to [] or false" for key in named]
 
 
 def _targets(recipe: Recipe) -> list[str]:
@@ -146,13 +163,10 @@ def shards(recipe: Recipe) -> set[str]:
     if not isinstance(corpus, CorpusConfig) or not isinstance(tokenize, TokenizeConfig):
         return set()
     languages = {*corpus.languages, "code", "math", *(s.language for s in corpus.sources if s.language)}
+    if tokenize.shards_by != "language":  # sources name themselves when they are read
+        return set()
     text = {text_shard(language) for language in languages}
     return text | {f"held_out-{language}" for language in languages} | {*tokenize.sets, *tokenize.document_sets}
-
-
-def text_shard(language: str) -> str:
-    """Name of the shard of a corpus language, as the tokenize stage names it."""
-    return f"text-{language}" if len(language) == 2 else language
 
 
 def _schedule(where: str, schedule: ScheduleConfig, phases: Iterable[PhaseConfig]) -> list[str]:

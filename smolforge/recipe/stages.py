@@ -57,7 +57,7 @@ _MODELS = ("pretrain", "long_context", "midtrain", "sft", "preference")
 _EVERYTHING = ("corpus", "synthesize", "tokenizer", "tokenize", *_MODELS, "merge")
 
 STAGES: tuple[Stage, ...] = (
-    Stage("corpus", "smolforge.corpus.config:CorpusConfig", "smolforge.corpus.stage:run"),
+    Stage("corpus", "smolforge.corpus.config:CorpusConfig", "smolforge.corpus.stage:run", version="2"),
     Stage(
         "synthesize",
         "smolforge.corpus.synthesize.config:SynthesizeConfig",
@@ -69,14 +69,16 @@ STAGES: tuple[Stage, ...] = (
         "tokenizer",
         "smolforge.tokens.config:TokenizerConfig",
         "smolforge.tokens.tokenizer_stage:run",
-        requires=("corpus", "synthesize"),
+        requires=("corpus",),
+        uses=("synthesize",),
         version="2",
     ),
     Stage(
         "tokenize",
         "smolforge.tokens.config:TokenizeConfig",
         "smolforge.tokens.tokenize_stage:run",
-        requires=("corpus", "synthesize", "tokenizer"),
+        requires=("corpus", "tokenizer"),
+        uses=("synthesize",),
     ),
     Stage("pretrain", _TRAIN, _TRAIN_RUN, requires=_DATA, takes_model=True),
     Stage("long_context", _TRAIN, _TRAIN_RUN, requires=_DATA, follows=_MODELS[:1]),

@@ -6,14 +6,19 @@ Input is finished artifacts; output is plain iterators over rows. Bad rows are e
 from __future__ import annotations
 
 import json
+import math
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
+from unicodedata import normalize
 
 from smolforge.corpus.document import read_rows
 from smolforge.errors import ConfigError, DataError, nearest
 from smolforge.store import StageContext
 from smolforge.tokens.template import render
+
+COMPRESSION = "compression"  # a difficulty that needs no model: what zlib leaves of a text
 
 
 def input_folder(context: StageContext, name: str) -> Path:
@@ -23,19 +28,71 @@ def input_folder(context: StageContext, name: str) -> Path:
     return context.inputs[name].path
 
 
-def corpus_texts(folder: Path, languages: Sequence[str] | None) -> dict[str, list[str]]:
-    """Return {language: texts} of a table folder, languages sorted, texts in table order.
+class Row(NamedTuple):
+    """A document of the corpus; ``difficulty`` is None where none was asked for."""
 
-    ConfigError for a wanted language that the table does not have.
+    text: str
+    language: str
+    source: str
+    difficulty: float | None
+
+
+def corpus_rows(
+    folder: Path, languages: Sequence[str] | None = None, *, difficulty: str | None = None, form: str | None = None
+) -> Iterator[Row]:
+    """Yield the documents of a table folder in table order, one part in memory at a time.
+
+    ``difficulty``: ``compression``, or a column of the table, or a key of its ``meta``. ``form``: a Unicode
+    normalisation form for the text. ConfigError (at the end) for a wanted language that the table does not have.
     """
-    texts: dict[str, list[str]] = {}
+    found = set()
     for path in sorted(folder.glob("part-*.parquet")):
-        for row in read_rows(path, ["text", "language"]):
-            texts.setdefault(row["language"], []).append(row["text"])
+        column = difficulty if difficulty in _columns(path) else None
+        extra = [column] if column else ["meta"] if difficulty and difficulty != COMPRESSION else []
+        for row in read_rows(path, ["text", "language", "source", *extra]):
+            found.add(row["language"])
+            if languages is None or row["language"] in languages:
+                text = normalize(cast(Any, form), row["text"]) if form else row["text"]
+                grade = _difficulty(row, difficulty, path) if difficulty else None
+                yield Row(text, row["language"], row["source"], grade)
     for language in languages or ():
-        if language not in texts:
-            raise ConfigError(f"languages: '{language}' is not in {folder}{nearest(language, texts)}")
-    return {name: texts[name] for name in sorted(texts) if languages is None or name in languages}
+        if language not in found:
+            raise ConfigError(f"languages: '{language}' is not in {folder}{nearest(language, found)}")
+
+
+def _columns(path: Path) -> set[str]:
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    return set(pq.read_schema(path).names)
+
+
+def _difficulty(row: dict[str, Any], name: str, path: Path) -> float:
+    """Return a document's difficulty: the stated number, or what zlib leaves of the text (0 … about 1: dense)."""
+    if name == COMPRESSION:
+        data = row["text"].encode()
+        return len(zlib.compress(data, 6)) / max(1, len(data))
+    value = row[name] if name in row else json.loads(row.get("meta") or "{}").get(name)
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        raise DataError(
+            f"{path}: tokenize.difficulty is '{name}', but a document has {value!r} there; name a column or a key of "
+            f"meta that holds a number for every document, or '{COMPRESSION}'"
+        )
+    return float(value)
+
+
+def texts_by_language(
+    folder: Path, languages: Sequence[str] | None, limit: int, form: str | None = None
+) -> dict[str, list[str]]:
+    """Return {language: texts} of a table folder, up to ``limit`` bytes of each, languages sorted, in table order."""
+    texts: dict[str, list[str]] = {}
+    left: dict[str, int] = {}
+    for row in corpus_rows(folder, languages, form=form):
+        rest = left.setdefault(row.language, limit)
+        if rest > 0:
+            taken = up_to([row.text], rest)
+            texts.setdefault(row.language, []).extend(taken)
+            left[row.language] = rest - len(row.text.encode())
+    return {name: texts.get(name, []) for name in sorted(left)}
 
 
 def read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

@@ -16,3 +16,8 @@ RESERVED = tuple(f"<|reserved_{i}|>" for i in range(6))
 
 CHAT_TOKENS = (IM_START, IM_END, THINK, END_THINK, TOOL_CALL, END_TOOL_CALL, TOOL_RESPONSE, END_TOOL_RESPONSE)
 SPECIAL_TOKENS = (PAD, END_OF_TEXT, *CHAT_TOKENS, *RESERVED)
+
+
+def control_tokens(reserved: int) -> list[str]:
+    """Return the control tokens in the order of their ids, with ``reserved`` names kept for later instead of six."""
+    return [*SPECIAL_TOKENS, *(f"<|reserved_{i}|>" for i in range(len(RESERVED), reserved))]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from smolforge.errors import ConfigError
 from smolforge.formats.pre_tokenizers import IGNORE_MERGES, SPLITS, byte_alphabet
 from smolforge.tokens.config import TokenizerConfig
-from smolforge.tokens.special import SPECIAL_TOKENS
+from smolforge.tokens.parity import Attempt, learn_with_parity
+from smolforge.tokens.special import SPECIAL_TOKENS, control_tokens
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -86,19 +87,20 @@ def train_tokenizer(
     tools: Iterable[Mapping[str, Any]] = (),
     commands: Iterable[tuple[str, Sequence[str]]] = (),
     aligned: Mapping[str, Sequence[str]] | None = None,
+    attempts: list[Attempt] | None = None,
 ) -> Tokenizer:
     """Train on ``texts`` by language and on rendered ``chats``; deterministic.
 
     ``commands``: (text, values copied from it), which tell words that may get a token with their space from words
-    that are copied. ``aligned``: the same sentences by language, for ``balance: parity``. ConfigError when the
-    vocabulary cannot hold the scaffold.
+    that are copied. ``aligned``: the same sentences by language, for ``balance: parity``, whose trials are added to
+    ``attempts``. ConfigError when the vocabulary cannot hold the scaffold.
     """
     ends = ('"}',) if config.whole_turns else CALL_ENDS
     scaffold = list(dict.fromkeys([*config.scaffold, *TEMPLATE_SCAFFOLD, *ends]))
     if config.scaffold_from_tools:
         scaffold = list(dict.fromkeys([*scaffold, *tool_scaffold(tools)]))
     turns = whole_turns(tools) if config.whole_turns else []
-    fixed = len(SPECIAL_TOKENS) + len(_ALPHABET) + len(scaffold) + len(turns)
+    fixed = len(control_tokens(config.reserved)) + len(_ALPHABET) + len(scaffold) + len(turns)
     if config.vocab_size < fixed + 64:
         raise ConfigError(
             f"vocab_size {config.vocab_size}: {fixed} ids are taken by bytes, special tokens and scaffold"
@@ -106,7 +108,7 @@ def train_tokenizer(
     cut = re.compile("|".join(map(re.escape, sorted([*SPECIAL_TOKENS, *turns, *scaffold], key=len, reverse=True))))
     samples = {name: list(rows) for name, rows in texts.items()}
     samples["chats"] = [piece for chat in chats for piece in cut.split(chat) if piece]
-    merges = _learn_merges(samples, config, aligned)
+    merges = _learn_merges(samples, config, aligned or {}, attempts)
     words = _space_words(samples, list(commands)) if config.spaces == "apart" else []
     return _assemble(merges, words, scaffold, turns, config)
 
@@ -119,33 +121,37 @@ def _split_sequence(expressions: Sequence[str]) -> Any:
 
 
 def _learn_merges(
-    samples: Mapping[str, Sequence[str]], config: TokenizerConfig, aligned: Mapping[str, Sequence[str]] | None
-) -> list[tuple[str, str]]:
+    samples: Mapping[str, Sequence[str]], config: TokenizerConfig, aligned: Mapping[str, Sequence[str]],
+    attempts: list[Attempt] | None,
+) -> list[tuple[str, str]]:  # fmt: skip
     """Learn as many merges as the vocabulary could hold; ``_assemble`` takes the first ones."""
     from tokenizers import Tokenizer, models, trainers
 
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = _split_sequence([*SPLITS[config.pre_tokenizer], fine_split(config)])
-    if config.balance == "parity":
-        if not hasattr(trainers, "ParityBpeTrainer"):
-            raise ConfigError("balance: parity needs tokenizers 0.23.3 or newer")
-        if not aligned:
-            raise ConfigError("balance: parity needs aligned sentences, and the corpus has none")
-        names = [name for name in samples if name in aligned]
-        others = [
-            name for name in samples if name not in aligned
-        ]  # no parallel text: they ride with the first language
-        trained = [
-            [*samples[name], *(text for o in others if i == 0 for text in samples[o])] for i, name in enumerate(names)
-        ]
-        parity = trainers.ParityBpeTrainer(num_merges=config.vocab_size, show_progress=False)
-        parity.train_from_iterator(tokenizer, trained, dev_iterators=[aligned[name] for name in names])
-    else:
+    def make() -> Tokenizer:
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = _split_sequence([*SPLITS[config.pre_tokenizer], fine_split(config)])
+        return tokenizer
+
+    def plain() -> Tokenizer:
+        tokenizer = make()
         trainer = trainers.BpeTrainer(
             vocab_size=config.vocab_size, min_frequency=2, show_progress=False, initial_alphabet=_ALPHABET,
             max_token_length=config.max_token_length,
         )  # fmt: skip
         tokenizer.train_from_iterator((text for rows in samples.values() for text in rows), trainer)
+        return tokenizer
+
+    if config.balance == "parity":
+        if not hasattr(trainers, "ParityBpeTrainer"):
+            raise ConfigError("balance: parity needs tokenizers 0.23.3 or newer")
+        tokenizer, trials = learn_with_parity(
+            make, samples, aligned, merges=config.vocab_size, limit=config.parity_limit, plain=plain,
+            max_token_length=config.max_token_length,
+        )  # fmt: skip
+        if attempts is not None:
+            attempts += trials
+    else:
+        tokenizer = plain()
     merges = json.loads(tokenizer.to_str())["model"]["merges"]
     return [(left, right) for left, right in merges if len(left + right) <= config.max_token_length]
 
@@ -174,7 +180,8 @@ def _assemble(
     from tokenizers import AddedToken, Tokenizer
 
     whole = config.pre_tokenizer in IGNORE_MERGES
-    base = [*SPECIAL_TOKENS, *_ALPHABET]
+    controls = control_tokens(config.reserved)
+    base = [*controls, *_ALPHABET]
     room = config.vocab_size - len(turns)
     used = min(len(merges), room - len(base) - len(scaffold) - config.space_words * bool(words))
     while True:
@@ -193,7 +200,7 @@ def _assemble(
     kept = [*kept, *([] if whole else [(_ALPHABET[32], word) for word in spaced])]
     tokenizer = Tokenizer.from_str(json.dumps(_model_json(tokens, kept, whole)))
     tokenizer.pre_tokenizer = _split_sequence(SPLITS[config.pre_tokenizer])
-    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIAL_TOKENS])
+    tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in controls])
     tokenizer.add_tokens([AddedToken(piece, normalized=False) for piece in strings])
     tokenizer.add_special_tokens([AddedToken(turn, special=True, normalized=False) for turn in turns])
     return tokenizer
