@@ -27,9 +27,9 @@ from smolforge.store.atomic import fsync_path
 if TYPE_CHECKING:
     from smolforge.corpus.config import EngineConfig
 
-# A piece of a dead task gets a share of the time in proportion, with room: four times its share, an eighth at least.
-ROOM, LEAST = 4.0, 0.125
-PATIENCE = 2.0  # what is left of a task after its poisoned items may take longer than the limit, so much
+ROOM = 4.0  # a piece of a dead task gets its share of the time limit this many times over,
+LEAST_SECONDS = 60.0  # and never less than this, where the limit itself is not
+PATIENCE = 2.0  # what is left of a task after its poisoned items may take this many times the limit
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Runner:
     ) -> None:
         self.folder, self.config, self.progress = folder, config, progress
         self.poisoned: list[Poisoned] = []
-        self._launcher = launcher
+        self._launcher, self._ours = launcher, launcher is None
         self._after = ""
 
     def wave(self, name: str, job: Job, tasks: Sequence[Task], argument: Any = None) -> list[Path]:
@@ -82,8 +82,8 @@ class Runner:
         return [folder / task.name for task in tasks]
 
     def close(self) -> None:
-        """End every process that runs jobs."""
-        if self._launcher:
+        """End every process that runs jobs, unless the launcher was given and is another's."""
+        if self._launcher and self._ours:
             self._launcher.close()
 
     def __enter__(self) -> Runner:
@@ -153,7 +153,7 @@ class _Wave:
 
     def _try(self, pieces: Sequence[Task]) -> list[str]:
         shares = (size(piece.ranges) / piece.items for piece in pieces)
-        times = (self._seconds * max(LEAST, min(1.0, ROOM * share)) for share in shares)
+        times = (min(self._seconds, max(LEAST_SECONDS, self._seconds * ROOM * share)) for share in shares)
         return self._attempts.deaths(list(zip(pieces, times, strict=True)))
 
     def _place(self, task: Task) -> str:
