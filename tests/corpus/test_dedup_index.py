@@ -54,12 +54,12 @@ def test_two_steps_are_one_step_with_the_old_ahead(tmp_path: Path) -> None:
 
 
 def test_indexes_add_up(tmp_path: Path) -> None:
-    parts = [documents(name, seed) for name, seed in (("a", 1), ("b", 2), ("c", 1))]
+    parts = [documents("a", 1), documents("b", 2), [*documents("c", 1), *documents("d", 2)]]
     first, _ = saved(pool(tmp_path / "a", [parts[0]], sources=("a",)), tmp_path / "1", "one")
     second, _ = saved(pool(tmp_path / "b", [parts[1]], sources=("b",)), tmp_path / "2", "two", (first,))
-    lost = gone(pool(tmp_path / "c", [parts[2]], sources=("c",)), tmp_path / "3", (first, second))
+    lost = gone(pool(tmp_path / "c", [parts[2]], sources=("c", "d")), tmp_path / "3", (first, second))
     assert len(lost) == len(parts[2]), "everything was there before"
-    assert {partner.split(":")[0] for partner in lost.values()} == {"one", "two"}
+    assert {"one", "two"} <= {partner.split(":")[0] for partner in lost.values()}
 
 
 def test_a_partner_in_an_index_lies_behind_the_shards(tmp_path: Path) -> None:
