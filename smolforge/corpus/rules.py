@@ -1,7 +1,7 @@
 """Quality rules: limits on features, per kind of text and per language, all of them data in ``rules/*.json``.
 
-Input: features of ``features.py``. Output: the first rule a document breaks, with its value and the limit. Limits can
-be tuned without reading a text again.
+Input: features of ``features.py``, as columns or of one document. Output: the first limit a document breaks, with its
+value and the limit. Limits can be tuned without reading a text again; ``calibrate.py`` refits them.
 """
 
 from __future__ import annotations
@@ -9,62 +9,90 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smolforge.corpus.code import suffix_of
 from smolforge.corpus.document import Verdict
 from smolforge.corpus.features import FEATURES
+from smolforge.corpus.mathematics import Signs, mathematical
 from smolforge.errors import ConfigError, nearest
 
 STEP = "rules"
+MATH_PROFILE = "math"
 Limits = Mapping[str, tuple[float | None, float | None]]
+Columns = Mapping[str, NDArray[np.float32]]
+_KEYS = ("about", "sources", "fitted", "replaces", "signs", "default", "languages", "suffixes")
 
 
 @dataclass(frozen=True)
 class RuleProfile:
-    """Limits for one kind of text: ``default`` for every language, ``languages`` on top of it."""
+    """Limits for one kind of text: ``default`` for every language, ``languages`` and then ``suffixes`` (of file names)
+    on top of it. ``replaces`` names profiles whose documents are judged by this one where one of ``signs`` is met."""
 
     name: str
     default: Limits
-    languages: Mapping[str, Limits]
+    languages: Mapping[str, Limits] = field(default_factory=dict)
+    suffixes: Mapping[str, Limits] = field(default_factory=dict)
+    replaces: tuple[str, ...] = ()
+    signs: Signs = ()
 
-    def limits(self, language: str) -> Limits:
-        """Return feature -> (low, high) for a language, in the order of the file."""
-        return {**self.default, **self.languages.get(language, {})}
+    def limits(self, language: str, suffix: str = "") -> Limits:
+        """Return feature -> (low, high) for a language and a file name's suffix, in the order of the file."""
+        return {**self.default, **self.languages.get(language, {}), **self.suffixes.get(suffix, {})}
 
 
-@functools.lru_cache(maxsize=64)
-def load_profile(name: str, folder: str | None = None) -> RuleProfile:
-    """Read ``<name>.json`` from ``folder`` where it has one, otherwise from the profiles that come with the package.
-
-    ConfigError names file, key and the nearest known feature.
-    """
+def profile_place(name: str, folder: str | None) -> Any:
+    """Return where a profile is: in ``folder`` if it has it, otherwise in the package. ConfigError if in neither."""
     own = Path(folder).expanduser() / f"{name}.json" if folder else None
     packaged = importlib.resources.files("smolforge.corpus") / "rules"
     place = own if own is not None and own.is_file() else packaged / f"{name}.json"
     if not place.is_file():
         known = [entry.name.removesuffix(".json") for entry in packaged.iterdir() if entry.name.endswith(".json")]
         raise ConfigError(f"no rule profile '{name}'{nearest(name, known)}; known: {', '.join(sorted(known))}")
+    return place
+
+
+@functools.lru_cache(maxsize=64)
+def load_profile(name: str, folder: str | None = None) -> RuleProfile:
+    """Read ``<name>.json`` from ``folder`` where it has one, otherwise from the profiles that come with the package.
+
+    ConfigError names file, key and the nearest known key or feature.
+    """
+    place = profile_place(name, folder)
     try:
         value = json.loads(place.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{place}: not valid JSON ({error})") from None
-    default = _limits(value.get("default", {}), str(place))
-    languages = {code: _limits(part, f"{place}: {code}") for code, part in value.get("languages", {}).items()}
-    return RuleProfile(name, default, languages)
+    where = str(place)
+    for key in value if isinstance(value, dict) else ():
+        if key not in _KEYS:
+            raise ConfigError(f"{where}: unknown key '{key}'{nearest(key, _KEYS)}")
+    return RuleProfile(
+        name,
+        _limits(_table(value, where).get("default", {}), where),
+        {code: _limits(part, f"{where}: {code}") for code, part in _table(value.get("languages", {}), where).items()},
+        {code: _limits(part, f"{where}: {code}") for code, part in _table(value.get("suffixes", {}), where).items()},
+        tuple(value.get("replaces", ())),
+        tuple(_signs(each, where) for each in value.get("signs", ())),
+    )
+
+
+def _table(value: Any, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where}: expected an object, got {value!r:.60}")
+    return value
 
 
 def _limits(value: Any, where: str) -> Limits:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where}: expected an object of feature: [low, high]")
-    for feature, pair in value.items():
-        if feature not in FEATURES:
-            raise ConfigError(f"{where}: unknown feature '{feature}'{nearest(feature, FEATURES)}")
+    for feature, pair in _table(value, where).items():
+        _known(feature, where)
         numbers = (
             isinstance(pair, list) and len(pair) == 2 and all(x is None or isinstance(x, int | float) for x in pair)
         )
@@ -73,29 +101,71 @@ def _limits(value: Any, where: str) -> Limits:
     return {feature: (pair[0], pair[1]) for feature, pair in value.items()}
 
 
+def _signs(value: Any, where: str) -> Mapping[str, float]:
+    for feature, floor in _table(value, where).items():
+        _known(feature, where)
+        if not isinstance(floor, int | float):
+            raise ConfigError(f"{where}: sign '{feature}' must be a number, got {floor!r}")
+    return dict(value)
+
+
+def _known(feature: str, where: str) -> None:
+    if feature not in FEATURES:
+        raise ConfigError(f"{where}: unknown feature '{feature}'{nearest(feature, FEATURES)}")
+
+
 def judge(features: Mapping[str, float], limits: Limits) -> Verdict | None:
-    """Return the first limit that a document breaks, or None."""
+    """Return the first limit that a document breaks, or None. Numbers are compared as float32, as columns are."""
     for feature, (low, high) in limits.items():
-        value = features[feature]
-        if low is not None and value < low:
+        value = np.float32(features[feature])
+        if low is not None and value < np.float32(low):
             return Verdict(STEP, f"{feature} too low", f"{value:.4g} < {low:g}")
-        if high is not None and value > high:
+        if high is not None and value > np.float32(high):
             return Verdict(STEP, f"{feature} too high", f"{value:.4g} > {high:g}")
     return None
 
 
-def judge_columns(columns: Mapping[str, NDArray[np.float32]], limits: Limits) -> tuple[list[str], list[str]]:
+def judge_columns(columns: Columns, limits: Limits) -> tuple[list[str], list[str]]:
     """Judge many documents by the same limits: for each the reason ("" for none) and its evidence, as ``judge``."""
     size = len(next(iter(columns.values())))
     reasons, details = [""] * size, [""] * size
-    open_rows = np.ones(size, bool)
+    passes = np.ones(size, bool)
     for feature, (low, high) in limits.items():
         values = columns[feature]
         for limit, breaks, word, sign in ((low, np.less, "low", "<"), (high, np.greater, "high", ">")):
             if limit is None:
                 continue
-            broken = breaks(values, np.float32(limit)) & open_rows
+            broken = breaks(values, np.float32(limit)) & passes
             for row in np.flatnonzero(broken):
                 reasons[row], details[row] = f"{feature} too {word}", f"{values[row]:.4g} {sign} {limit:g}"
-            open_rows &= ~broken
+            passes &= ~broken
+    return reasons, details
+
+
+def profiles_of(columns: Columns, profiles: Sequence[str], folder: str | None = None) -> list[str]:
+    """Return the profile that judges each document: its own, or the one for formula-rich text that replaces it."""
+    math = load_profile(MATH_PROFILE, folder)
+    formulas = mathematical(columns, math.signs)
+    return [
+        MATH_PROFILE if many and name in math.replaces else name for name, many in zip(profiles, formulas, strict=True)
+    ]
+
+
+def judge_table(
+    columns: Columns, profiles: Sequence[str], labels: Sequence[str], urls: Sequence[str], folder: str | None = None
+) -> tuple[list[str], list[str]]:
+    """Judge documents of any profile, label and file name: for each the reason ("" for none) and its evidence.
+
+    ``folder`` has rule profiles that take the place of those in the package.
+    """
+    groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
+    for row, name in enumerate(profiles_of(columns, profiles, folder)):
+        suffix = suffix_of(urls[row]) if (known := load_profile(name, folder).suffixes) else ""
+        groups[name, labels[row], suffix if suffix in known else ""].append(row)
+    reasons, details = [""] * len(labels), [""] * len(labels)
+    for (name, label, suffix), rows in groups.items():
+        limits = load_profile(name, folder).limits(label, suffix)
+        judged = judge_columns({feature: columns[feature][rows] for feature in FEATURES}, limits)
+        for row, reason, detail in zip(rows, *judged, strict=True):
+            reasons[row], details[row] = reason, detail
     return reasons, details
