@@ -35,7 +35,7 @@ class ToxicityConfig(Config):
     probability of at least ``floor`` for its worst passage. ``model``: a file; None is the shipped one."""
 
     model: str | None = None
-    floor: float = Field(default=0.8, ge=0, le=1)
+    floor: float = Field(default=0.5, ge=0, le=1)
     terms: float = Field(default=0.005, ge=0, le=1)
 
 
