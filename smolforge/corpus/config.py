@@ -10,29 +10,39 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from smolforge.corpus.model_config import QualityConfig
-from smolforge.store import Config
+from smolforge.corpus.dedup_config import LineConfig
+from smolforge.corpus.extract.config import ExtractConfig
+from smolforge.corpus.model_config import DecontaminationConfig, QualityConfig
+from smolforge.store import Config, digest_json
 from smolforge.store.outside import files_mark, package_versions
 
 LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru")
-SourceKind = Literal["python_stdlib", "pydoc_topics", "gettext", "folder"]
-SOURCE_KINDS: tuple[str, ...] = ("python_stdlib", "pydoc_topics", "gettext", "folder")
+SourceKind = Literal["python_stdlib", "pydoc_topics", "gettext", "folder", "dataset", "git"]
+SOURCE_KINDS: tuple[str, ...] = ("python_stdlib", "pydoc_topics", "gettext", "folder", "dataset", "git")
 DEFAULT_PROFILES = {
     "python_stdlib": "code",
     "pydoc_topics": "reference",
     "gettext": "catalogue",
     "folder": "notes",
+    "dataset": "prose",
+    "git": "code",
 }
 
 
 class SourceSpec(Config):
     """One source. A plain string in the recipe is a source kind or else the path of a folder or file.
 
+    ``path`` (folder, dataset, git): on this machine, or an address that ``fsspec`` knows (``s3://...``). A folder may
+    hold text, Markdown, HTML, JSONL, CSV, Parquet, Arrow and WARC files; a dataset is a Hugging Face dataset folder,
+    read by its card (``subset`` and ``split`` choose; by default the first and "train"); a git checkout gives its
+    tracked source files. ``text_key``: the column or key of the text (default: "text", else "content").
+
     ``packages``/``wheels`` (gettext): distributions whose message catalogues are read, from ``*.whl`` files in the
     folder ``wheels`` where they are there, otherwise from what is installed. ``if_missing`` says what to do when a
     package is in neither place. ``language`` declares the language (``math`` and ``code`` are taken at their word,
-    natural languages are still checked). ``rules`` names the profile in ``rules/`` (for a crawl: ``prose``).
-    ``max_bytes`` bounds what is read (standard library modules are chosen by hash).
+    natural languages are still checked). ``rules`` names the profile in ``rules/`` (pages of a WARC: ``prose``).
+    ``max_bytes`` bounds what is read: its units share it by their size and each keeps documents from its beginning
+    (standard library modules are chosen by hash).
     ``docstring_share`` (python_stdlib): share of modules read for their docstrings instead of their code.
     """
 
@@ -47,6 +57,9 @@ class SourceSpec(Config):
     rules: str | None = None
     max_bytes: int | None = Field(default=None, gt=0)
     docstring_share: float = Field(default=0.25, ge=0, le=1)
+    text_key: str | None = None
+    subset: str | None = None
+    split: str | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -57,8 +70,10 @@ class SourceSpec(Config):
 
     @model_validator(mode="after")
     def _complete(self) -> SourceSpec:
-        if self.kind == "folder" and not self.path:
-            raise ValueError("a source of kind 'folder' needs 'path'")
+        if self.kind in ("folder", "dataset", "git") and not self.path:
+            raise ValueError(f"a source of kind '{self.kind}' needs 'path'")
+        if self.kind != "dataset" and (self.subset or self.split):
+            raise ValueError(f"'subset' and 'split' are for sources of kind 'dataset', not '{self.kind}'")
         if self.kind == "gettext" and not self.packages:
             raise ValueError("a source of kind 'gettext' needs 'packages'")
         return self
@@ -140,9 +155,12 @@ class CorpusConfig(EngineConfig):
     rules: str | None = None
     held_out: float = Field(default=0.05, ge=0, lt=1)
     held_out_min_bytes: int = Field(default=10_000, ge=0)
+    extract: ExtractConfig = ExtractConfig()
     language: LanguageConfig = LanguageConfig()
     quality: QualityConfig | None = None
     dedup: DedupConfig = DedupConfig()
+    line_dedup: LineConfig | None = None
+    decontaminate: DecontaminationConfig | None = None
     pii: PiiConfig = PiiConfig()
     max_document_characters: int = Field(default=60_000, ge=1000)
     shard_bytes: int = Field(default=32_000_000, ge=10_000)
@@ -155,9 +173,9 @@ class CorpusConfig(EngineConfig):
     def fingerprint(self) -> dict[str, Any]:
         """Return what the sources are made of besides their configuration: files, packages, this Python."""
         folders = [path for spec in self.sources for path in (spec.path, spec.wheels)]
-        models = [part.model for part in (self.quality,) if part is not None]
+        others = [self.rules, self.quality and self.quality.model, self.decontaminate and self.decontaminate.benchmarks]
         return {
-            "files": {path: files_mark(path) for path in (*folders, self.rules, *models) if path},
+            "files": {path: _mark(path) for path in (*folders, *others) if path},
             "packages": package_versions(name for spec in self.sources for name in spec.packages),
             "python": platform.python_version(),
         }
@@ -166,3 +184,12 @@ class CorpusConfig(EngineConfig):
         """Most bytes of text kept in ``language``; None is no limit. A dict may carry a ``default``."""
         limit = self.max_bytes_per_language
         return limit.get(language, limit.get("default")) if isinstance(limit, dict) else limit
+
+
+def _mark(path: str) -> str:
+    """Return what changes when the files at a path or address change."""
+    if "://" not in path:
+        return files_mark(path)
+    from smolforge.corpus.ingest.remote import list_remote
+
+    return digest_json([[file.name, file.size, file.mark] for file in list_remote(path)])

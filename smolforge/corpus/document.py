@@ -35,10 +35,21 @@ class Document:
 
     @classmethod
     def make(
-        cls, text: str, *, url: str, source: str, licence: str, language: str = "", meta: dict[str, Any] | None = None
+        cls,
+        text: str,
+        *,
+        url: str,
+        source: str,
+        licence: str,
+        place: str = "",
+        language: str = "",
+        meta: dict[str, Any] | None = None,
     ) -> Document:
-        """Build a document; its id is a digest of (source, url), so the same input has the same id on any machine."""
-        return cls(digest_bytes(f"{source}\0{url}".encode()), text, url, source, licence, language, meta or {})
+        """Build a document; its id is a digest of (source, place), so the same input has the same id on any machine.
+
+        ``place`` says where it was read; it is the address itself where that occurs once in a source."""
+        doc_id = digest_bytes(f"{source}\0{place or url}".encode())
+        return cls(doc_id, text, url, source, licence, language, meta or {})
 
     @property
     def bytes(self) -> int:

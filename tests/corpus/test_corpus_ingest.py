@@ -14,7 +14,7 @@ import pytest
 
 from smolforge.corpus.config import CorpusConfig, SourceSpec
 from smolforge.corpus.document import Document
-from smolforge.corpus.ingest import Ingestion, folder
+from smolforge.corpus.ingest import Ingestion, jsonl
 from smolforge.corpus.ingest.catalogue import parse_mo, parse_po
 from smolforge.corpus.ingest.html import html_to_text
 from smolforge.corpus.ingest.report import SourceRecord
@@ -44,8 +44,8 @@ def test_a_folder_of_every_kind_is_read(tmp_path: Path) -> None:
     assert texts["file:a.txt"] == "plain text"
     assert "one & two" in texts["file:sub/c.html"]
     assert "var x" not in texts["file:sub/c.html"]
-    assert texts["file:d.jsonl#line1"] == "first"
-    assert texts["file:d.jsonl#line2"] == "second"
+    assert texts["https://a.example/1"] == "first"
+    assert texts[f"file:d.jsonl#byte{len(json.dumps(rows[0])) + 1}"] == "second"
     assert texts["file:e.jsonl.gz#line1"] == "packed"
     assert texts["file:f.parquet#group0row2"] == "row three"
     assert record.left_out == {"files of another kind": 1}
@@ -57,19 +57,20 @@ def test_a_torn_jsonl_line_is_reported_with_its_number_and_the_rest_is_kept(tmp_
     (tmp_path / "x.jsonl").write_text('{"text": "one"}\n{"text": "tw\n[1]\n\n{"text": 5}\n{"text": "six"}\n')
     documents, record = read(tmp_path)
     assert [document.text for document in documents] == ["one", "six"]
-    assert [problem.position for problem in record.problems] == ["line 2", "line 3", "line 5"]
+    assert [problem.position for problem in record.problems] == ["byte16", "byte29", "byte34"]
+    assert [problem.message.split(":")[0] for problem in record.problems] == ["not JSON", "no text", "no text"]
     assert record.problems[0].path == "x.jsonl"
 
 
 def test_a_gigantic_line_is_skipped_without_being_held_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(jsonl, "MAX_ROW_BYTES", 1000)
     long = json.dumps({"text": "x" * 5000})
     (tmp_path / "x.jsonl").write_text(f'{{"text": "before"}}\n{long}\n{{"text": "after"}}\n')
     documents, record = read(tmp_path)
     assert [document.text for document in documents] == ["before", "after"]
-    assert record.problems[0].position == "line 2"
+    assert record.problems[0].position == "byte19"
 
 
 def test_a_torn_gzip_keeps_the_lines_before_the_tear(tmp_path: Path) -> None:
@@ -97,8 +98,7 @@ def test_binary_files_named_txt_are_not_text(tmp_path: Path) -> None:
     (tmp_path / "ok.txt").write_text("fine")
     documents, record = read(tmp_path)
     assert [document.url for document in documents] == ["file:ok.txt"]
-    assert record.problems[0].position == "byte 0"
-    assert "not text" in record.problems[0].message
+    assert "not text: byte 0" in record.problems[0].message
 
 
 def test_a_few_invalid_bytes_are_left_out_and_located(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_lone_surrogates_and_deep_nesting_do_not_break_a_jsonl_file(tmp_path: Pa
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
     documents, record = read(tmp_path)
     assert [document.text for document in documents] == ["ab", "end"]
-    assert [problem.position for problem in record.problems] == ["line 2"]
+    assert [problem.position for problem in record.problems] == ["byte21"]
 
 
 def test_long_texts_are_split_without_losing_a_word(tmp_path: Path) -> None:

@@ -1,212 +1,115 @@
-"""A person's own files: .txt .md .html .jsonl(.gz) .parquet below a folder, or one such file.
+"""A person's own files, or a crawl's: what lies at a path or address, cut into pieces of bounded size.
 
-Input: a path. Output: documents. A torn or mislabelled file is reported with its position and the rest is kept.
+Input: a path, or an address of ``fsspec``. Output: batches of small files, and ranges of large ones.
 """
 
 from __future__ import annotations
 
-import gzip
-import json
 import os
 import stat
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from smolforge.corpus.config import CorpusConfig, SourceSpec
-from smolforge.corpus.document import Document
-from smolforge.corpus.ingest.html import html_to_text
-from smolforge.corpus.ingest.report import Ledger, SourceRecord
-from smolforge.corpus.text import split_text
+from smolforge.corpus.ingest.formats import Format, format_of, known_suffixes, true_format
+from smolforge.corpus.ingest.packed import SNIFF_BYTES
+from smolforge.corpus.ingest.parquet import parquet_ranges
+from smolforge.corpus.ingest.remote import StoredFile, is_remote, join, list_remote, open_file
+from smolforge.corpus.ingest.report import SourceRecord
 from smolforge.errors import DataError
 
-MAX_LINE_BYTES = 16 << 20
-MAX_FILE_BYTES = 256 << 20  # of one plain text or HTML file, which is read whole
-BATCH_BYTES, BATCH_FILES = 32 << 20, 1000  # of one unit
-MAX_BAD_SHARE = 0.01  # of characters that are not text; above it a file is not text
-TEXT_KEYS = ("text", "content")
-
-Row = tuple[str, dict[str, Any]]  # position inside the file ("" for the whole file), fields
+PIECE_BYTES = 32 << 20  # of input, in one piece
+BATCH_FILES = 1000
 
 
-def plan(spec: SourceSpec, ledger: Ledger) -> tuple[SourceRecord, list[tuple[str, ...]]]:
-    """Open the record of a folder or file and return its files in batches of at most ``BATCH_BYTES`` (a larger file
-    is a batch of its own). DataError if the path does not exist or has no readable kind of file."""
-    root = Path(spec.path or "").expanduser()
-    if not root.exists():
-        raise DataError(f"corpus.sources: '{spec.path}' does not exist (and is not one of the built-in source kinds)")
-    record = ledger.open(spec.name or root.resolve().stem or "folder", "", spec.licence or "unknown")
-    batches: list[list[str]] = []
-    size = BATCH_BYTES
-    for path in _walk(root, record):
-        if _suffix(path) not in _READERS:
-            record.leave_out("files of another kind")
-            continue
-        size += path.stat().st_size
-        if size > BATCH_BYTES or len(batches[-1]) >= BATCH_FILES:
-            batches.append([])
-            size = path.stat().st_size
-        batches[-1].append(path.relative_to(root).as_posix() if path != root else path.name)
-    if not batches:
-        raise DataError(f"corpus.sources: '{spec.path}' has none of {', '.join(sorted(_READERS))} files")
-    return record, [tuple(batch) for batch in batches]
+@dataclass(frozen=True)
+class Piece:
+    """Files that are read whole (``form`` is None), or ``ranges`` of one file. ``size`` is in bytes of input."""
+
+    files: tuple[str, ...]
+    size: int
+    form: Format | None = None
+    ranges: tuple[tuple[int, int], ...] = ()
 
 
-def read_files(
-    files: Iterable[str], spec: SourceSpec, config: CorpusConfig, record: SourceRecord
-) -> Iterator[Document]:
-    """Yield the documents of files below the path of the spec."""
-    root = Path(spec.path or "").expanduser()
-    for relative in files:
-        path = root / relative if root.is_dir() else root
-        for position, fields in _READERS[_suffix(path)](path, relative, record):
-            yield from _documents(relative, position, fields, record, spec, config)
+def list_files(root: str, record: SourceRecord) -> list[StoredFile]:
+    """Return the regular files at or below a path in name order, without hidden ones. Links are not followed (a loop
+    of links cannot trap the walk) and reported. DataError where there is nothing."""
+    if is_remote(root):
+        return [file for file in list_remote(root) if not _hidden(file.name)]
+    path = Path(root).expanduser()
+    if not path.exists():
+        raise DataError(f"corpus.sources: '{root}' does not exist (and is not one of the built-in source kinds)")
+    return [StoredFile(path.name, path.stat().st_size)] if path.is_file() else list(_walk(path, record))
 
 
-def _walk(root: Path, record: SourceRecord) -> Iterator[Path]:
-    """Yield regular files in name order. Links are not followed, so a loop of links cannot trap the walk."""
-    if root.is_file():
-        yield root
-        return
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+def _walk(root: Path, record: SourceRecord) -> Iterator[StoredFile]:
     for folder, folders, names in os.walk(root, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(folders + names):
             path = Path(folder) / name
             relative = path.relative_to(root).as_posix()
-            mode = path.lstat().st_mode
-            if stat.S_ISLNK(mode):
+            state = path.lstat()
+            if stat.S_ISLNK(state.st_mode):
                 record.problem(relative, "path", "a symbolic link, not followed")
-            elif stat.S_ISREG(mode) and not name.startswith("."):
-                yield path
+            elif stat.S_ISREG(state.st_mode) and not name.startswith("."):
+                yield StoredFile(relative, state.st_size)
 
 
-def _suffix(path: Path) -> str:
-    name = path.name.lower()
-    return ".jsonl.gz" if name.endswith(".jsonl.gz") else Path(name).suffix
+def pieces(root: str, files: Iterable[StoredFile], key: str | None, record: SourceRecord) -> list[Piece]:
+    """Cut files into pieces of about ``PIECE_BYTES``: small files together, large ones in ranges where their format
+    allows it. DataError where none of the files is of a kind that is read."""
+    found: list[Piece] = []
+    small: list[StoredFile] = []
+    for file in files:
+        named = format_of(file.name)
+        if named is None:
+            record.leave_out("files of another kind")
+        elif file.size <= PIECE_BYTES // 2:
+            if small and (_size(small) + file.size > PIECE_BYTES or len(small) == BATCH_FILES):
+                found.append(batch(small))
+                small = []
+            small.append(file)
+        else:
+            found.extend(_large(root, file, named, key, record))
+    found.extend([batch(small)] if small else [])
+    if not found:
+        raise DataError(f"corpus.sources: '{root}' has none of {known_suffixes()} files")
+    return found
 
 
-def _documents(
-    relative: str, position: str, fields: dict[str, Any], record: SourceRecord, spec: SourceSpec, config: CorpusConfig
-) -> Iterator[Document]:
-    for index, piece in enumerate(split_text(fields["text"], config.max_document_characters)):
-        yield Document.make(
-            piece,
-            url=f"file:{relative}" + (f"#{position}" if position else "") + (f"+{index}" if index else ""),
-            source=record.name,
-            licence=spec.licence or str(fields.get("licence") or fields.get("license") or "unknown"),
-            language=spec.language or "",
-            meta={"profile": spec.profile} | ({"url": fields["url"]} if isinstance(fields.get("url"), str) else {}),
-        )
+def batch(files: list[StoredFile]) -> Piece:
+    """Return a piece of files that are read whole."""
+    return Piece(tuple(file.name for file in files), _size(files))
 
 
-def decode(data: bytes, relative: str, record: SourceRecord) -> str:
-    """Return bytes as text, or "" (and a problem) when they are not text. Up to 1 % invalid UTF-8 is left out."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = data.decode("utf-16", "replace")
-    else:
-        text = data.decode("utf-8", "replace").removeprefix("\ufeff")
-    bad = sum(text.count(character) for character in "\0\ufffd")
-    if bad > MAX_BAD_SHARE * len(text):
-        record.problem(relative, f"byte {_first_bad(data)}", "not text: binary data or another encoding than UTF-8")
-        return ""
-    if bad:
-        record.problem(relative, f"byte {_first_bad(data)}", f"{bad} characters are not UTF-8 text, left out")
-        text = text.replace("\0", "").replace("\ufffd", "")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+def _size(files: Iterable[StoredFile]) -> int:
+    return sum(file.size for file in files)
 
 
-def _first_bad(data: bytes) -> int:
-    zero = data.find(b"\0")
+def _large(root: str, file: StoredFile, named: Format, key: str | None, record: SourceRecord) -> Iterator[Piece]:
     try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.start if zero < 0 else min(zero, error.start)
-    return max(zero, 0)
+        with open_file(join(root, file.name)) as stream:
+            form, problem = true_format(named, stream.read(SNIFF_BYTES))
+            stream.seek(0)
+            if problem and form.reader != "none":
+                record.problem(file.name, "byte 0", problem)
+            cuts = parquet_ranges(stream, key, PIECE_BYTES) if form.reader == "parquet" else _bytes(form, file.size)
+    except OSError:
+        cuts, form = [], named  # reading it reports what is wrong
+    if not cuts:
+        yield Piece((file.name,), file.size)
+    for first, last, size in cuts:
+        yield Piece((file.name,), size, form, ((first, last),))
 
 
-def _read_whole(path: Path, relative: str, record: SourceRecord) -> str:
-    try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            record.problem(relative, f"byte {MAX_FILE_BYTES}", f"{size} bytes; split files over {MAX_FILE_BYTES} bytes")
-            return ""
-        return decode(path.read_bytes(), relative, record)
-    except OSError as error:
-        record.problem(relative, "byte 0", f"not readable ({error.strerror})")
-        return ""
-
-
-def _read_text(path: Path, relative: str, record: SourceRecord) -> Iterator[Row]:
-    yield "", {"text": _read_whole(path, relative, record)}
-
-
-def _read_html(path: Path, relative: str, record: SourceRecord) -> Iterator[Row]:
-    yield "", {"text": html_to_text(_read_whole(path, relative, record))}
-
-
-def _read_jsonl(path: Path, relative: str, record: SourceRecord) -> Iterator[Row]:
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
-            number = 0
-            while line := stream.readline(MAX_LINE_BYTES + 1):
-                number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    record.problem(relative, f"line {number}", f"longer than {MAX_LINE_BYTES} bytes, left out")
-                    while line and not line.endswith(b"\n"):
-                        line = stream.readline(MAX_LINE_BYTES)
-                elif line.strip():
-                    yield from _jsonl_row(line, number, relative, record)
-    except (OSError, EOFError, zlib.error) as error:
-        record.problem(relative, f"after line {number}", f"torn file: {error}")
-
-
-def _jsonl_row(line: bytes, number: int, relative: str, record: SourceRecord) -> Iterator[Row]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        record.problem(relative, f"line {number}", f"not valid JSON ({error})")
-        return
-    text = (
-        next((row[key] for key in TEXT_KEYS if isinstance(row.get(key), str)), None) if isinstance(row, dict) else None
-    )
-    if text is None:
-        record.problem(relative, f"line {number}", "expected an object with a string 'text'")
-    else:
-        # a lone surrogate is legal JSON but no text
-        yield f"line{number}", row | {"text": text.encode("utf-8", "ignore").decode()}
-
-
-def _read_parquet(path: Path, relative: str, record: SourceRecord) -> Iterator[Row]:
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
-    group = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            column = next((key for key in TEXT_KEYS if key in names), None)
-            if column is None:
-                record.problem(relative, "schema", f"no column 'text' among {', '.join(names[:8])}")
-                return
-            columns = [column, *(name for name in ("url", "licence", "license") if name in names)]
-            for group in range(file.num_row_groups):
-                number = 0
-                for batch in file.iter_batches(batch_size=512, row_groups=[group], columns=columns):
-                    for row in batch.to_pylist():
-                        if isinstance(row[column], str):
-                            yield f"group{group}row{number}", row | {"text": row[column]}
-                        number += 1
-    except (pa.ArrowException, OSError) as error:
-        record.problem(relative, f"row group {group}", f"torn or not Parquet: {str(error).splitlines()[0]}")
-
-
-_READERS: dict[str, Callable[[Path, str, SourceRecord], Iterator[Row]]] = {
-    ".txt": _read_text,
-    ".md": _read_text,
-    ".html": _read_html,
-    ".htm": _read_html,
-    ".jsonl": _read_jsonl,
-    ".jsonl.gz": _read_jsonl,
-    ".parquet": _read_parquet,
-}
+def _bytes(form: Format, size: int) -> list[tuple[int, int, int]]:
+    if form.reader == "none" or not form.splits or (form.reader == "jsonl" and form.packing):
+        return []
+    return [
+        (first, min(first + PIECE_BYTES, size), min(PIECE_BYTES, size - first)) for first in range(0, size, PIECE_BYTES)
+    ]
