@@ -14,9 +14,11 @@ from smolforge.errors import ConfigError, SmolforgeError
 from smolforge.model.config import ModelConfig
 from smolforge.model.presets import preset
 from smolforge.recipe.memory import per_accelerator
+from smolforge.recipe.mixture import mixture_plan
 from smolforge.recipe.plan_checks import check_phases, check_preference, check_recipe
 from smolforge.recipe.runner import finished
 from smolforge.recipe.schema import PlanConfig, Recipe, Step, identify
+from smolforge.tokens.mixture_plan import MixturePlan
 from smolforge.train.config import LoopConfig, PhaseConfig, PreferenceConfig, TrainConfig
 
 SECONDS_PER_DAY = 86_400.0
@@ -70,6 +72,7 @@ class Plan:
     parameters: int
     assumptions: dict[str, Any]
     stages: list[StagePlan]
+    mixture: MixturePlan
     notes: list[str]
     problems: list[str]
 
@@ -106,11 +109,14 @@ def make_plan(recipe: Recipe) -> Plan:
             found = check_preference(section, recipe)
         notes, problems = notes + found[0], problems + found[1]
         stages.append(_stage(step, done, section, phases, model, recipe.header.plan))
+    mixture = mixture_plan(recipe)
+    notes, problems = notes + mixture.notes, problems + mixture.problems
     plan = Plan(
         recipe.header.name,
         parameters,
-        recipe.header.plan.model_dump(mode="json", exclude={"expect"}),
+        recipe.header.plan.model_dump(mode="json", exclude={"expect", "tokens"}),
         stages,
+        mixture,
         notes,
         problems,
     )

@@ -1,4 +1,4 @@
-"""The dry run's checks: mixtures, epochs, schedules, context against RoPE, and names that must exist.
+"""The dry run's checks: mixtures, schedules, context against RoPE, and names that must exist.
 
 Input is a Recipe and its training sections; output is two lists of lines: notes (worth knowing) and problems (a real
 run would stop, or would not be the run that was meant). Each line begins with the key path.
@@ -28,7 +28,6 @@ from smolforge.train.schedules import check_schedule
 
 MODEL_STAGES = ("pretrain", "long_context", "midtrain", "sft", "preference", "merge")
 Findings = tuple[list[str], list[str]]
-WORTHWHILE_EPOCHS = 4.0  # beyond about four epochs repeated text is worth little (Muennighoff et al., arXiv:2305.16264)
 
 
 def check_recipe(recipe: Recipe) -> Findings:
@@ -110,8 +109,7 @@ def check_phases(stage: str, config: TrainConfig, model: ModelConfig, recipe: Re
         tolerance = recipe.header.plan.weight_tolerance
         for found, into in zip(_weights(where, phase.mixture, tolerance), (notes, problems), strict=True):
             into += found
-        for found, into in zip(_epochs(where, config, phase, recipe), (notes, problems), strict=True):
-            into += found
+        problems += _names(where, phase, recipe)
         length, theta = phase.sequence_length or config.sequence_length, phase.rope_theta or model.rope_theta
         if length > model.max_position_embeddings and stage != "long_context":
             problems.append(
@@ -193,29 +191,12 @@ def _weights(where: str, mixture: Mapping[str, float], tolerance: float | None) 
     return [], []
 
 
-def _epochs(where: str, config: TrainConfig, phase: PhaseConfig, recipe: Recipe) -> Findings:
-    """Count how often each source of stated size is read; refuse names that are no dataset of the recipe."""
-    notes, problems = list[str](), list[str]()
+def _names(where: str, phase: PhaseConfig, recipe: Recipe) -> list[str]:
+    """Refuse names of a mixture that are no dataset of the recipe and no shard it makes."""
     datasets = recipe.header.datasets
-    sequences = (
-        (phase.batch_sequences or config.batch_sequences)
-        * (phase.accumulation or config.accumulation)
-        * config.parallel.data
-    )
-    tokens = phase.steps * sequences * (phase.sequence_length or config.sequence_length)
-    total = math.fsum(phase.mixture.values())
-    for name, weight in phase.mixture.items():
-        known, place = (datasets, "under datasets") if datasets else (shards(recipe), "a shard of the tokenize stage")
-        if known and name not in known and not name.endswith("*"):
-            problems.append(f"{where}: mixture names '{name}', which is not {place}{nearest(name, known)}")
-            continue
-        size = datasets[name].tokens if datasets else None
-        if size is None:
-            continue
-        epochs = tokens * weight / total / (size * datasets[name].keep)
-        cap = phase.max_epochs.get(name)
-        if cap is not None and epochs > cap:
-            problems.append(f"{where}: '{name}' would be read {epochs:.1f} times, more than max_epochs {cap:g}")
-        elif epochs > WORTHWHILE_EPOCHS:
-            notes.append(f"{where}: '{name}' is read {epochs:.1f} times")
-    return notes, problems
+    known, place = (datasets, "under datasets") if datasets else (shards(recipe), "a shard of the tokenize stage")
+    return [
+        f"{where}: mixture names '{name}', which is not {place}{nearest(name, known)}"
+        for name in phase.mixture
+        if known and name not in known and "*" not in name
+    ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from smolforge.recipe.mixture_text import most_read
 from smolforge.recipe.plan import Plan, StagePlan
+from smolforge.recipe.quantities import duration, energy, quantity
 
 BASE_STAGES = ("pretrain", "long_context")
 
@@ -30,33 +32,13 @@ def render(plan: Plan) -> str:
             f"  {name:<14}" + ", ".join(f"{what} {size / 2**30:.2f}" for what, size in parts.items())
             for name, parts in memory.items()
         ]
+    if reads := most_read(plan.mixture):
+        lines += ["", "sources read most, over all stages ('smolforge corpus plan' shows every phase)", *reads]
     for title, found in (("notes", plan.notes), ("problems", plan.problems)):
         if found:
             lines += ["", f"{title}:", *(f"  - {line}" for line in found)]
     lines += ["", "nothing was run" if not plan.problems else f"{len(plan.problems)} problems; nothing was run"]
     return "\n".join(lines)
-
-
-def quantity(value: float) -> str:
-    """Return e.g. ``11.136T``, ``99.1B``, ``840``."""
-    for size, letter in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= size:
-            digits = 3 if letter == "T" else 1
-            return f"{value / size:.{digits}f}{letter}"
-    return f"{value:.0f}"
-
-
-def energy(kwh: float) -> str:
-    """Return kWh, or Wh where that is readable."""
-    return f"{kwh:,.0f} kWh" if kwh >= 10 else f"{kwh * 1000:,.1f} Wh"
-
-
-def duration(days: float) -> str:
-    """Return days, hours, minutes or seconds, whichever is readable."""
-    for size, unit in ((1.0, "d"), (1 / 24, "h"), (1 / 1440, "min")):
-        if days >= size:
-            return f"{days / size:.1f} {unit}"
-    return f"{days * 86_400:.0f} s"
 
 
 def _stage_lines(stage: StagePlan) -> list[str]:

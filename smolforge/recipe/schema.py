@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from pydantic import BaseModel, Field
 
@@ -34,6 +34,7 @@ class PlanConfig(Config):
 
     ``mfu`` is the share of ``peak_tflops`` that useful work reaches; ``watts`` is the power of one accelerator with
     its share of the host. ``expect`` states ``parameters`` or a stage's tokens, checked to one part in a thousand.
+    ``tokens``: tokens of one epoch of a source or shard, for plans made before anything was tokenized.
     ``weight_tolerance``: a mixture's sum farther than this from 1 is a mistake; None where weights are only relative.
     """
 
@@ -44,6 +45,7 @@ class PlanConfig(Config):
     memory_gib: float | None = Field(None, gt=0)
     weight_tolerance: float | None = Field(None, ge=0)
     expect: dict[str, float] = Field(default_factory=dict)
+    tokens: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
 
 
 class Header(Config):

@@ -14,7 +14,7 @@ from smolforge.errors import ConfigError
 from smolforge.recipe.load import load_recipe
 from smolforge.recipe.plan import Plan, check, make_plan
 from smolforge.recipe.plan_checks import rope_signal
-from smolforge.recipe.plan_text import duration, energy, quantity
+from smolforge.recipe.quantities import duration, energy, quantity
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
 SHIPPED = sorted(path.name for path in RECIPES.glob("*.yaml"))
