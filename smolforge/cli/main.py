@@ -44,6 +44,7 @@ GROUPS = {
     "Build your own": {
         "run": "run a recipe from raw text to report; finished stages are kept",
         "plan": "check a recipe and say what it would cost, without running it",
+        "corpus": "look into a corpus and tune how it is made: limits of rules, plans",
         "report": "print where the report of the newest finished run is",
         "doctor": "say what this machine has and what to install",
     },

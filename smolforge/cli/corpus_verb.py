@@ -1,0 +1,26 @@
+"""`smolforge corpus`: work on a corpus beside the recipe; each sub-verb has a module ``corpus_<name>`` of its own."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+SUBVERBS = {
+    "calibrate": "refit the limits of the quality rules to samples of text",
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the sub-verbs and their arguments."""
+    chosen = parser.add_subparsers(metavar="VERB", required=True)
+    for name, text in SUBVERBS.items():
+        verb = importlib.import_module(f"smolforge.cli.corpus_{name}")
+        child = chosen.add_parser(name, help=text, description=text)
+        verb.arguments(child)
+        child.set_defaults(run=verb.run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the sub-verb."""
+    code: int = options.run(options)
+    return code
