@@ -61,7 +61,7 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "synthesize",
         "smolforge.corpus.synthesize.config:SynthesizeConfig",
-        "smolforge.corpus.synthesize.stage:run",
+        "smolforge.recipe.generators:run",
         uses=("corpus",),
         version="2",
     ),

@@ -5,15 +5,22 @@ Read by the recipe; everything the stage does follows from it and from the seed 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from smolforge.corpus.synthesize.generated_config import GeneratedConfig
 from smolforge.store.config import Config
 from smolforge.store.outside import package_versions
 
 Language = Literal["en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru"]
 LANGUAGES: tuple[Language, ...] = ("en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru")
+
+
+TEMPLATE_SETS = frozenset({
+    "commands_train", "commands_seen", "commands_templates", "commands_values", "commands", "copying", "copying_long",
+    "needle_test", "preferences", "reasoning_midtrain", "reasoning_train", "reasoning_test", "tools", "counts",
+})  # fmt: skip
 
 
 class CommandsConfig(Config):
@@ -70,15 +77,33 @@ class CopyingConfig(Config):
 
 
 class SynthesizeConfig(Config):
-    """The whole stage. ``system`` is the text of a system message put before every command; none by default."""
+    """The whole stage. ``system`` is the text of a system message put before every command; none by default.
+
+    ``templates``: whether the sets that need no generator are written. ``generated``: sets that a generator writes from
+    the corpus' documents, each sample checked.
+    """
 
     languages: tuple[Language, ...] = LANGUAGES
     system: str | None = None
+    templates: bool = True
     commands: CommandsConfig = CommandsConfig()
     reasoning: ReasoningConfig = ReasoningConfig()
     copying: CopyingConfig = CopyingConfig()
     preferences: int = Field(1500, ge=0, description="pairs over all languages")
+    generated: GeneratedConfig | None = None
 
-    def fingerprint(self) -> dict[str, str | None]:
+    @model_validator(mode="after")
+    def _names_are_free(self) -> Self:
+        if not self.templates and self.generated is None:
+            raise ValueError("templates: false and no generated sets leave nothing to write")
+        for name in self.generated.sets if self.generated else ():
+            if self.templates and name in TEMPLATE_SETS:
+                raise ValueError(f"the set '{name}' is written from templates already; choose another name")
+        return self
+
+    def fingerprint(self) -> dict[str, Any]:
         """Return the versions of the packages whose templates and generators the sets are made with."""
-        return package_versions(("hassil", "home-assistant-intents", "reasoning-gym"))
+        packages: dict[str, Any] = dict(package_versions(("hassil", "home-assistant-intents", "reasoning-gym")))
+        if not self.templates:
+            packages = {}
+        return packages | ({"generated": self.generated.fingerprint()} if self.generated else {})

@@ -1,8 +1,9 @@
 """An OpenAI-compatible server as a generator: one POST a sample, with limits on time and size, and patience.
 
-Input: a ``Request``. Output: a ``Sample``. Busy (429), ill (5xx, 408), slow and garbled answers are tried again, later
-each time and not before the server's Retry-After; a refused request (400, 413, 422) fails alone; a wrong key, address
-or model stops everything. Redirects are not followed, so that the key goes to the configured address and to no other.
+Input: a ``Request``. Output: a ``Sample``. Busy (429), ill (5xx, 408), slow and garbled answers are tried again,
+later each time and not before the server's Retry-After; a refused request (400, 413, 422) fails alone; a wrong key,
+address or model stops everything. Redirects are not followed, so that the key goes to the configured address and to
+no other.
 """
 
 from __future__ import annotations

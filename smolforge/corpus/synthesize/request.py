@@ -1,7 +1,7 @@
 """What a generator is asked and what it says: values that are the same whichever machine answers.
 
-Input: messages and parameters. Output: ``Request`` with a ``key`` a sample, which is a digest of its content alone, so
-that a reply can be kept and found again.
+Input: messages and parameters. Output: ``Request`` with a ``key`` a sample, which is a digest of its content alone,
+so that a reply can be kept and found again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The ``synthesize`` stage: write every set, the tool definitions and the counts.
 
-Input: the configuration, the seed, and the corpus where the recipe has one (copying is practised on its words). Output:
-``<set>.jsonl``, ``<set>.docs.jsonl``, ``tools.json`` and ``counts.json`` in the work folder. Same input, same bytes.
+Input: the configuration, the seed, and the corpus where the recipe has one (copying is practised on its words,
+generated sets are made of its documents). Output: ``<set>.jsonl``, ``<set>.docs.jsonl``, ``tools.json``,
+``counts.json`` and ``generated/`` in the work folder. Same input, same bytes.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from smolforge.corpus.synthesize.commands import SETS, LanguageCommands, SetName
 from smolforge.corpus.synthesize.config import SynthesizeConfig
 from smolforge.corpus.synthesize.conversation import Mode, Row, command_row, spoken, write_jsonl
 from smolforge.corpus.synthesize.copying import copying_documents, document, needle_documents, writers
+from smolforge.corpus.synthesize.generated_stage import OpenBackend, run_generated
 from smolforge.corpus.synthesize.hassil_sampler import Draw, SlotKind
 from smolforge.corpus.synthesize.keyed import fraction
 from smolforge.corpus.synthesize.lexicon import count_words
@@ -29,8 +31,17 @@ from smolforge.corpus.synthesize.verify import check_row
 from smolforge.store import StageContext, StageOutcome, write_json
 
 
-def run(config: SynthesizeConfig, context: StageContext) -> StageOutcome:
-    """Build all sets into ``context.work``; every command row is verified before it is written."""
+def run(config: SynthesizeConfig, context: StageContext, open_backend: OpenBackend | None = None) -> StageOutcome:
+    """Build all sets into ``context.work``. ``open_backend``: see ``generated_stage.run_generated``."""
+    counts = _write_templates(config, context) if config.templates else {}
+    if config.generated is not None:
+        counts["generated"] = run_generated(config.generated, context, open_backend)
+    write_json(context.work / "counts.json", counts)
+    return StageOutcome(counts=counts)
+
+
+def _write_templates(config: SynthesizeConfig, context: StageContext) -> dict[str, Any]:
+    """Write the sets made of templates; every command row is verified before it is written."""
     with _no_garbage_collection():
         built = _Commands(config, context.seed)
         counts_of = count_words(context.inputs["corpus"].path / "kept") if "corpus" in context.inputs else {}
@@ -57,9 +68,8 @@ def run(config: SynthesizeConfig, context: StageContext) -> StageOutcome:
         words = {language: len(known) for language, known in built.words.items()}
         counts.update(dropped=built.dropped, templates=built.templates, words=words)
         write_json(context.work / "tools.json", tools)
-        write_json(context.work / "counts.json", counts)
         context.progress.update(len(config.languages) + 2, language="files")
-    return StageOutcome(counts=counts)
+    return counts
 
 
 @dataclass

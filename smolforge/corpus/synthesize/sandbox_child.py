@@ -1,0 +1,125 @@
+"""The child that runs generated code: ``python -I -S -B sandbox_child.py``, the job as JSON on standard input.
+
+It gives up rights before it runs a line: limits on memory, CPU time, files and output, and a system call filter
+(seccomp) that leaves computing, printing and reading. Writing, deleting, sockets, processes and signals fail with
+PermissionError. The filter lists what is allowed; whatever it does not know fails. It uses the standard library
+alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import platform
+import resource
+import struct
+import sys
+from typing import Any
+
+# System calls that a running interpreter needs to compute, read files and print, by machine: x86-64, AArch64 (None: the
+# machine has no such call).
+_ALLOWED: dict[str, tuple[int | None, int | None]] = {
+    "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "stat": (4, None), "lstat": (6, None),
+    "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214),
+    "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "ioctl": (16, 29),
+    "pread64": (17, 67), "readv": (19, 65), "writev": (20, 66), "access": (21, None), "mremap": (25, 216),
+    "madvise": (28, 233), "dup": (32, 23), "nanosleep": (35, 101), "getpid": (39, 172), "exit": (60, 93),
+    "uname": (63, 160), "fcntl": (72, 25), "getcwd": (79, 17), "readlink": (89, None), "gettimeofday": (96, 169),
+    "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174), "getgid": (104, 176),
+    "geteuid": (107, 175), "getegid": (108, 177), "getppid": (110, 173), "sigaltstack": (131, 132),
+    "gettid": (186, 178), "futex": (202, 98), "sched_getaffinity": (204, 123), "getdents64": (217, 61),
+    "clock_gettime": (228, 113), "clock_getres": (229, 114), "clock_nanosleep": (230, 115), "exit_group": (231, 94),
+    "newfstatat": (262, 79), "readlinkat": (267, 78), "faccessat": (269, 48), "getrandom": (318, 278),
+    "statx": (332, 291), "rseq": (334, 293), "faccessat2": (439, 439),
+}  # fmt: skip
+_OPEN: dict[str, tuple[int | None, int | None]] = {"open": (2, None), "openat": (257, 56)}
+_FLAGS_ARGUMENT = {"open": 1, "openat": 2}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+_MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
+_LOAD, _EQUAL, _SET, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06  # BPF: ld abs, jeq, jset, jge, ret
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # SECCOMP_RET_*: ERRNO with EPERM
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER_MODE = 38, 22, 2
+UNSUPPORTED = 3  # exit status where this system cannot hold the code in
+
+
+def _program(machine: str) -> bytes:
+    """Return the filter: allowed calls pass, opening for reading passes, the rest is refused (BPF, linux/filter.h)."""
+    column, architecture = _MACHINES[machine]
+
+    def step(code: int, value: int, true: int = 0, false: int = 0) -> bytes:
+        return struct.pack("HBBI", code, true, false, value)
+
+    steps = [step(_LOAD, 4), step(_EQUAL, architecture, 1, 0), step(_RETURN, _KILL), step(_LOAD, 0)]
+    steps += [step(_AT_LEAST, 0x40000000, 0, 1), step(_RETURN, _KILL)]  # the x32 interface has numbers of its own
+    for name, numbers in _OPEN.items():
+        number = numbers[column]
+        if number is not None:
+            flags = 16 + 8 * _FLAGS_ARGUMENT[name]
+            steps += [step(_EQUAL, number, 0, 4), step(_LOAD, flags), step(_SET, _WRITING, 0, 1)]
+            steps += [step(_RETURN, _REFUSE), step(_RETURN, _ALLOW)]
+    for numbers in _ALLOWED.values():
+        number = numbers[column]
+        if number is not None:
+            steps += [step(_EQUAL, number, 0, 1), step(_RETURN, _ALLOW)]
+    return b"".join([*steps, step(_RETURN, _REFUSE)])
+
+
+def give_up_rights(seconds: int, memory_bytes: int) -> str | None:
+    """Set the limits and the filter; return what this system lacks for it, or None."""
+    for kind, limit in (
+        (resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, 32), (resource.RLIMIT_CORE, 0),
+    ):  # fmt: skip
+        resource.setrlimit(kind, (limit, limit))
+    machine = platform.machine()
+    if sys.platform != "linux" or machine not in _MACHINES:
+        return f"no filter for {sys.platform} on {machine}"
+    program = _program(machine)
+    code = ctypes.create_string_buffer(program, len(program))
+    filter_ = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    for call in ((_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (_PR_SET_SECCOMP, _FILTER_MODE, ctypes.addressof(filter_), 0, 0)):
+        if libc.prctl(*(ctypes.c_ulong(argument) for argument in call)) != 0:
+            return f"prctl({call[0]}) fails with {os.strerror(ctypes.get_errno())}"
+    return None
+
+
+def run(job: dict[str, Any]) -> None:
+    """Run the parts in one namespace; print the mark when all of them have come to their end."""
+    space: dict[str, Any] = {"__name__": "exercise"}
+    for number, part in enumerate(job["parts"], 1):
+        exec(compile(part, f"<part {number}>", "exec"), space)
+    os.write(1, f"\n{job['mark']}\n".encode())
+
+
+def main() -> int:
+    """Read the job, give up rights, run; a failure is the last line of standard error."""
+    job = json.loads(sys.stdin.buffer.read())
+    sys.setrecursionlimit(2000)
+    lacking = give_up_rights(int(job["cpu_seconds"]), int(job["memory_bytes"]))
+    if lacking:
+        os.write(2, f"{lacking}\n".encode())
+        return UNSUPPORTED
+    try:
+        run(job)
+    except BaseException as error:
+        os.write(2, f"\n{type(error).__name__}: {error}".encode("utf-8", "replace")[:500] + _line(error))
+        return 1
+    return 0
+
+
+def _line(error: BaseException) -> bytes:
+    """Name the line of the code that failed, for assertions, which say nothing of themselves."""
+    place, trace = b"", error.__traceback__
+    while trace is not None:
+        name = trace.tb_frame.f_code.co_filename
+        if name.startswith("<part"):
+            place = f" ({name[1:-1]}, line {trace.tb_lineno})".encode()
+        trace = trace.tb_next
+    return place
+
+
+if __name__ == "__main__":
+    status = main()
+    os._exit(status)
