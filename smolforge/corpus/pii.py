@@ -1,44 +1,52 @@
 """Personal data: found by pattern, proven by a validator, then replaced by a stable placeholder.
 
-Input: text and language. Output: masked text and counts by kind. The placeholder is chosen by a hash of what it
-replaces, so the result depends on neither order nor worker. Placeholders come from ranges reserved for documentation
-(RFC 2606, 5737, 3849; numbers 555-01xx), so masking twice changes nothing.
+Input: text and language. Output: masked text and counts by kind. The placeholder is chosen by a keyed hash of what it
+replaces, so the result depends on neither order nor worker. Patterns run only in windows that could match.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from smolforge.store import digest_bytes
+from smolforge.corpus.pii_candidates import Candidates, Window
+from smolforge.corpus.pii_checks import address_is_public, email_is_plausible, iban_is_valid, luhn_is_valid
+from smolforge.corpus.pii_placeholders import is_fictional, placeholder
+from smolforge.corpus.pii_secrets import find_secrets
 
+__all__ = ["Finding", "find", "iban_is_valid", "luhn_is_valid", "mask"]
+
+# Boundaries are those of ASCII: Chinese is written against numbers and addresses without a space.
+_LETTERS = r"[^\W\u2e80-\u9fff\uac00-\ud7af]"
 _EMAIL = re.compile(
-    r"(?<![\w.+-])[\w.+-]{1,64}@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![\w-])"
+    rf"(?<![A-Za-z0-9_.+%-])(?:{_LETTERS}|[.+%-]){{1,64}}@"
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![A-Za-z0-9_-]|\.[A-Za-z0-9])"
 )
-_IPV4 = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)")
-_IPV6 = re.compile(r"(?<![\w:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![\w:])")
+_EMAIL_REACH = 70, 260  # characters before and behind the @ that an address can take
+_LONGEST = 64  # characters of any other match
+_IPV4 = re.compile(r"(?<![A-Za-z0-9_.])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_]|\.\d)")
+_IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![A-Za-z0-9_:])")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
-_PHONE = re.compile(r"(?<![\w.,:/=#-])(?:\+|\(\+?|0)[\d ()/.\-\u00a0]{7,22}\d(?![\w]|[.,:/-]\d)")
-_SECRET = re.compile(
-    r"-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----[\s\S]{20,}?-----END (?:[A-Z]+ )?PRIVATE KEY-----"
-    r"|\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|\bgh[pousr]_[A-Za-z0-9]{36,}\b|\bglpat-[\w-]{20,}|\bxox[baprs]-[\w-]{20,}"
-    r"|\bsk-[A-Za-z0-9_-]{32,}|\bAIza[\w-]{35}\b|\bhf_[A-Za-z0-9]{34}\b|\bpypi-[\w-]{50,}"
-    r"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}"
+_CARD = re.compile(r"(?<![A-Za-z0-9_.-])\d(?:[ -]?\d){12,18}(?![A-Za-z0-9_-]|\.\d)")
+_PHONE = re.compile(
+    r"(?<![A-Za-z0-9_.,:/=#-])(?:\+|\(\+?)?\d[\d ()/.\-\u00a0]{5,22}\d(?![A-Za-z0-9_]|[.,:/-]\d)"
+    r"|(?<=[:=])\+\d[\d ()/.\-\u00a0]{5,22}\d(?![A-Za-z0-9_]|[.,:/-]\d)"
 )
-_ASSIGNED = re.compile(
-    r"(?i)\b(?:api[_-]?key|secret|token|passwd|password)[\"']?\s*[:=]\s*[\"']([^\s\"']{16,120})[\"']"
+_PHONE_BEFORE = re.compile(
+    r"(?i)(?:\b(?:tel|phone|fax|mobile?|cell|call|t[eé]l[eé]f|telefon|handy|whatsapp|cellulare|telem[oó]vel|celular)"
+    r"|тел|факс|моб|电话|電話|手机|手機|هاتف|جوال|موبايل)[^\d\n]{0,20}$"
 )
-_SECRET_MARKS = ("PRIVATE KEY-----", "AKIA", "ASIA", "gh", "glpat-", "xox", "sk-", "AIza", "hf_", "pypi-", "eyJ")
-_ASSIGNED_WORDS = ("key", "secret", "token", "passw")  # cheap tests first: the patterns are slow
+# National numbers that say what they are by their shape alone; others need separators and a leading 0, or a word.
+_NATIONAL = {
+    "en": re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-.]\d{4}"),
+    "zh": re.compile(r"1[3-9]\d[ -]?\d{4}[ -]?\d{4}"),
+    "ru": re.compile(r"8[ -]?\(?\d{3}\)?[ -]\d{3}[ -]\d{2}[ -]\d{2}"),
+}
+_SEPARATOR = re.compile(r"[ ()/.\-\u00a0]")
 _VERSION_BEFORE = re.compile(r"(?i)(?:\bv|version|release|ver\.|[=<>~^]=?|\bpython|\bversión|версия|版本)\s*$")
-_TEST_DOMAINS = re.compile(
-    r"(?i)(?:^|\.)(?:example(?:\.(?:com|org|net))?|test|invalid|localhost|local|domain\.(?:com|tld))$"
-)
+_NO_NUMBERS = ("code", "math")  # where long numbers are constants
 _REGIONS = {
     "en": ("US", "GB"),
     "fr": ("FR",),
@@ -50,53 +58,47 @@ _REGIONS = {
     "zh": ("CN",),
     "ru": ("RU",),
 }
-_FICTIONAL = "+120255501"
-_NAMES = ("alex", "sam", "robin", "kim", "noor", "sasha", "lin", "andrea", "dana", "jo", "mika", "luca", "rene", "yuri")
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A validated span [start, end) in characters and the text that takes its place."""
+    """A validated span [start, end) in characters; ``value`` is its canonical form, ``shape`` what replaces it."""
 
     start: int
     end: int
     kind: str
-    placeholder: str
+    value: str
+    shape: str
 
 
-def _hash(value: str) -> int:
-    return int(digest_bytes(value.encode())[:12], 16)
+def _matches(pattern: re.Pattern[str], text: str, windows: Iterable[Window]) -> Iterator[re.Match[str]]:
+    """Yield the matches that begin in a window; one may reach beyond it, and look-behinds see the whole text."""
+    for start, end in windows:
+        yield from pattern.finditer(text, start, end + _LONGEST)
 
 
-def _emails(text: str, language: str) -> Iterable[Finding]:
-    for match in _EMAIL.finditer(text):
-        local, _, domain = match[0].rpartition("@")
-        if _TEST_DOMAINS.search(domain) or local.startswith(".") or ".." in local:
-            continue
-        chosen = _hash(match[0].lower())
-        placeholder = f"{_NAMES[chosen % len(_NAMES)]}{chosen // 16 % 1000}@example.{('com', 'org', 'net')[chosen % 3]}"
-        yield Finding(match.start(), match.end(), "email", placeholder)
+def _emails(candidates: Candidates, language: str) -> Iterator[Finding]:
+    text, at = candidates.text, candidates.text.find("@")
+    before, behind = _EMAIL_REACH
+    while at >= 0:
+        match = _EMAIL.search(text, max(0, at - before), at + behind)
+        while match and match.end() <= at:
+            match = _EMAIL.search(text, match.end(), at + behind)
+        if match and match.start() < at < match.end() and email_is_plausible(*match[0].rsplit("@", 1)):
+            yield Finding(match.start(), match.end(), "email", match[0].lower(), "email")
+        at = text.find("@", at + 1)
 
 
-def _addresses(text: str, language: str) -> Iterable[Finding]:
-    for match in _IPV4.finditer(text):
-        if _is_public(match[0]) and not _looks_like_version(text, match, language):
-            chosen = _hash(match[0])
-            net = ("192.0.2", "198.51.100", "203.0.113")[chosen % 3]
-            yield Finding(match.start(), match.end(), "ip", f"{net}.{1 + chosen // 3 % 254}")
-    for match in _IPV6.finditer(text):
+def _addresses(candidates: Candidates, language: str) -> Iterator[Finding]:
+    text = candidates.text
+    for match in _matches(_IPV4, text, candidates.dotted()):
+        if address_is_public(match[0]) and not _looks_like_version(text, match, language):
+            yield Finding(match.start(), match.end(), "ip", match[0], "ipv4")
+    for match in _matches(_IPV6, text, candidates.colons()):
         groups = [group for group in match[0].split(":") if group]
         is_name = len(groups) < 3 or not any(map(str.isdigit, match[0]))  # std::beef is a C++ name
-        if not is_name and _is_public(match[0]):
-            yield Finding(match.start(), match.end(), "ip", f"2001:db8::{_hash(match[0].lower()) % 0xFFFF + 1:x}")
-
-
-def _is_public(text: str) -> bool:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return address.is_global and not address.is_multicast
+        if not is_name and address_is_public(match[0]):
+            yield Finding(match.start(), match.end(), "ip", match[0].lower(), "ipv6")
 
 
 def _looks_like_version(text: str, match: re.Match[str], language: str) -> bool:
@@ -108,78 +110,61 @@ def _looks_like_version(text: str, match: re.Match[str], language: str) -> bool:
     return language == "code" and text[match.start() - 1 : match.start()] not in ("'", '"', "/", "@")
 
 
-def _phones(text: str, language: str) -> Iterable[Finding]:
-    """Numbers with a country code, or national numbers in the language's countries written with separators."""
-    if language in ("code", "math"):
+def _phones(candidates: Candidates, language: str) -> Iterator[Finding]:
+    """Numbers with a country code, and national numbers of the language's countries."""
+    if language in _NO_NUMBERS:
         return
+    text = candidates.text
+    for match in _matches(_PHONE, text, candidates.digits(7, 24)):
+        international = match[0].startswith(("+", "(+"))
+        if international or _is_national(match, language):
+            full = _full_number(match[0], (None,) if international else _REGIONS.get(language, ()))
+            if full and not is_fictional(full):
+                yield Finding(match.start(), match.end(), "phone", full, "phone")
+
+
+def _is_national(match: re.Match[str], language: str) -> bool:
+    raw = match[0]
+    shape = _NATIONAL.get(language)
+    if (raw[0] in "0(" and len(_SEPARATOR.findall(raw)) > 1) or (shape and shape.fullmatch(raw)):
+        return True
+    return _PHONE_BEFORE.search(match.string, max(0, match.start() - 30), match.start()) is not None
+
+
+def _full_number(raw: str, regions: Iterable[str | None]) -> str:
+    """Return a valid telephone number in E.164 form, else ""."""
     import phonenumbers
 
-    for match in _PHONE.finditer(text):
-        raw = match[0].strip()
-        international = raw.startswith(("+", "(+"))
-        if not international and len(re.findall(r"[ ()/.\-\u00a0]", raw)) < 2:
+    for region in regions:
+        try:
+            number = phonenumbers.parse(raw, region)
+        except phonenumbers.NumberParseException:
             continue
-        for region in (None,) if international else _REGIONS.get(language, ()):
-            try:
-                number = phonenumbers.parse(raw, region)
-            except phonenumbers.NumberParseException:
-                continue
-            full = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-            if phonenumbers.is_valid_number(number) and not full.startswith(_FICTIONAL):
-                yield Finding(match.start(), match.end(), "phone", f"+1 202-555-01{_hash(full) % 100:02d}")
-                break
+        if phonenumbers.is_valid_number(number):
+            return str(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+    return ""
 
 
-def iban_is_valid(text: str) -> bool:
-    """Check an IBAN's length (15..34) and its ISO 7064 mod-97 check digits."""
-    compact = text.replace(" ", "")
-    if not 15 <= len(compact) <= 34:
-        return False
-    digits = "".join(str(int(character, 36)) for character in compact[4:] + compact[:4])
-    return int(digits) % 97 == 1
-
-
-def luhn_is_valid(text: str) -> bool:
-    """Check a card number's length (13..19), first digit (2..6) and Luhn sum (ISO/IEC 7812-1)."""
-    digits = [int(character) for character in text if character.isdigit()]
-    if not 13 <= len(digits) <= 19 or digits[0] not in (2, 3, 4, 5, 6) or len(set(digits)) < 2:
-        return False
-    doubled = [d if i % 2 == 0 else d * 2 - 9 * (d > 4) for i, d in enumerate(reversed(digits))]
-    return sum(doubled) % 10 == 0
-
-
-def _ibans(text: str, language: str) -> Iterable[Finding]:
-    for match in _IBAN.finditer(text):
+def _ibans(candidates: Candidates, language: str) -> Iterator[Finding]:
+    for match in _matches(_IBAN, candidates.text, candidates.digits(7, 42)):
         if iban_is_valid(match[0]):
-            yield Finding(match.start(), match.end(), "iban", f"[IBAN {_hash(match[0].replace(' ', '')) % 4096:03x}]")
+            yield Finding(match.start(), match.end(), "iban", match[0].replace(" ", ""), "iban")
 
 
-def _cards(text: str, language: str) -> Iterable[Finding]:
-    if language in ("code", "math"):
+def _cards(candidates: Candidates, language: str) -> Iterator[Finding]:
+    if language in _NO_NUMBERS:
         return
-    for match in _CARD.finditer(text):
+    for match in _matches(_CARD, candidates.text, candidates.digits(13, 26)):
         if luhn_is_valid(match[0]):
-            digits = re.sub(r"\D", "", match[0])
-            yield Finding(match.start(), match.end(), "card", f"[card {_hash(digits) % 4096:03x}]")
+            yield Finding(match.start(), match.end(), "card", re.sub(r"\D", "", match[0]), "card")
 
 
-def _entropy(text: str) -> float:
-    counts = Counter(text)
-    return -sum(n / len(text) * math.log2(n / len(text)) for n in counts.values())
+def _secrets(candidates: Candidates, language: str) -> Iterator[Finding]:
+    for start, end in find_secrets(candidates.text):
+        yield Finding(start, end, "secret", candidates.text[start:end], "secret")
 
 
-def _secrets(text: str, language: str) -> Iterable[Finding]:
-    for match in _SECRET.finditer(text) if any(mark in text for mark in _SECRET_MARKS) else ():
-        yield Finding(match.start(), match.end(), "secret", f"[secret {_hash(match[0]) % 4096:03x}]")
-    lowered = text.lower()
-    for match in _ASSIGNED.finditer(text) if any(word in lowered for word in _ASSIGNED_WORDS) else ():
-        value = match[1]
-        random_looking = any(c.isdigit() for c in value) and any(c.isalpha() for c in value) and _entropy(value) > 3.2
-        if random_looking and not re.search(r"[<>{}()$%\[\]]", value):
-            yield Finding(match.start(1), match.end(1), "secret", f"[secret {_hash(value) % 4096:03x}]")
-
-
-_FINDERS: dict[str, Callable[[str, str], Iterable[Finding]]] = {
+_FINDERS: dict[str, Callable[[Candidates, str], Iterable[Finding]]] = {
     "secret": _secrets,
     "email": _emails,
     "iban": _ibans,
@@ -192,21 +177,27 @@ _FINDERS: dict[str, Callable[[str, str], Iterable[Finding]]] = {
 def find(text: str, language: str, kinds: Iterable[str] = tuple(_FINDERS)) -> list[Finding]:
     """Return validated findings in text order; where two overlap, the kind listed first in ``_FINDERS`` wins."""
     wanted = set(kinds)
+    candidates = Candidates(text)
     taken: list[Finding] = []
+    covered = bytearray()
     for kind, finder in _FINDERS.items():
-        if kind in wanted:
-            for finding in finder(text, language):
-                if all(finding.end <= other.start or finding.start >= other.end for other in taken):
-                    taken.append(finding)
+        for finding in finder(candidates, language) if kind in wanted else ():
+            covered = covered or bytearray(len(text))
+            if not any(covered[finding.start : finding.end]):
+                covered[finding.start : finding.end] = b"\1" * (finding.end - finding.start)
+                taken.append(finding)
     return sorted(taken, key=lambda finding: finding.start)
 
 
-def mask(text: str, language: str, kinds: Iterable[str] = tuple(_FINDERS)) -> tuple[str, dict[str, int]]:
-    """Return the text with personal data replaced, and how many of each kind."""
+def mask(text: str, language: str, kinds: Iterable[str] = tuple(_FINDERS), key: str = "") -> tuple[str, dict[str, int]]:
+    """Return the text with personal data replaced, and how many of each kind.
+
+    The same value has the same placeholder wherever it stands; ``key`` makes the choice one of this corpus.
+    """
     findings = find(text, language, kinds)
     parts, position = [], 0
     for finding in findings:
-        parts += [text[position : finding.start], finding.placeholder]
+        parts += [text[position : finding.start], placeholder(finding.shape, finding.value, key)]
         position = finding.end
     counts = Counter(finding.kind for finding in findings)
     return "".join(parts) + text[position:], dict(sorted(counts.items()))

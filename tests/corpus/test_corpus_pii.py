@@ -6,6 +6,8 @@ import pytest
 
 from smolforge.corpus.pii import find, iban_is_valid, luhn_is_valid, mask
 
+JSON_WEB_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
+
 
 @pytest.mark.parametrize(
     ("text", "language", "kind"),
@@ -21,6 +23,20 @@ from smolforge.corpus.pii import find, iban_is_valid, luhn_is_valid, mask
         ("card 4111 1111 1111 1111 please", "en", "card"),
         ("token ghp_" + "aB3dE5fG7h" * 4, "code", "secret"),
         ('api_key = "q8Zr2Lk0Vw9Xc4Tn6Bp1"', "code", "secret"),
+        ("export DB_PASSWORD=q8Zr2Lk0Vw9Xc4Tn6Bp1 now", "code", "secret"),
+        ("id AKIA4QZ7XW2MNB6TRV5K here", "en", "secret"),
+        ("use sk-proj-q8Zr2Lk0Vw9Xc4Tn6Bp1q8Zr2Lk0Vw9X please", "en", "secret"),
+        (f"Bearer {JSON_WEB_TOKEN} sent", "en", "secret"),
+        ("请联系zhang.wei@qq.com谢谢", "zh", "email"),
+        ("地址81.2.69.142是公开的", "zh", "ip"),
+        ("手机13812345678找我", "zh", "phone"),
+        ("电话：010-65529988。", "zh", "phone"),
+        ("call (212) 736-5000 today", "en", "phone"),
+        ("call 212-736-5000 today", "en", "phone"),
+        ("звоните 8 (495) 123-45-67 завтра", "ru", "phone"),
+        ("teléfono: 912 345 678, Madrid", "es", "phone"),
+        ("هاتف ٠١٠٠١٢٣٤٥٦٧ مصر", "ar", "phone"),
+        ("IBAN NO93 8601 1117 947 ok", "en", "iban"),
         ("-----BEGIN RSA PRIVATE KEY-----\n" + "MIIB" * 20 + "\n-----END RSA PRIVATE KEY-----", "en", "secret"),
     ],
 )
@@ -58,6 +74,13 @@ def test_personal_data_is_found_and_gone_after_masking(text: str, language: str,
         ("password: 'please-change-me-now'", "en"),
         ('password = "%(placeholder)s0123456789"', "code"),
         ("ISBN 978-0-306-40615-7", "en"),
+        ("the file icon@2x.png and user@host.zz", "en"),
+        ("la población es 912 345 678 en total", "es"),
+        ("between 2019 and 2020, 1 234 567 890 people", "fr"),
+        ("the key AKIAIOSFODNN7EXAMPLE and sk-" + "x" * 40, "en"),
+        ("eyJhbGciOnotbase64.eyJub3QianNvbg.c2lnbmF0dXJl", "en"),
+        ("keyboard: 'the quick brown fox jumps'", "en"),
+        ("ticket IT60X0542811101000000123457", "en"),
     ],
 )
 def test_numbers_versions_and_code_are_left_alone(text: str, language: str) -> None:
@@ -85,3 +108,26 @@ def test_check_digits() -> None:
     assert luhn_is_valid("5500-0000-0000-0004")
     assert not luhn_is_valid("5500-0000-0000-0005")
     assert not luhn_is_valid("0000000000000000")
+
+
+def test_a_value_has_one_placeholder_however_it_is_written_and_another_in_another_corpus() -> None:
+    texts = [
+        "ring +49 30 901820 now",
+        "ring +49 (30) 90-18-20 now",
+        "card 4111 1111 1111 1111",
+        "card 4111111111111111",
+    ]
+    masked = [mask(text, "en")[0] for text in texts]
+    assert masked[0] == masked[1] and masked[2] == masked[3]
+    emails = " ".join(f"user{n}@corp.fr" for n in range(200))
+    assert len(set(mask(emails, "en")[0].split())) > 190
+    assert mask(emails, "en", key="a")[0] != mask(emails, "en", key="b")[0]
+    assert mask(emails, "en", key="a") == mask(emails, "en", key="a")
+    assert mask(mask(emails, "en", key="a")[0], "en", key="b")[1] == {}
+
+
+def test_long_texts_with_many_findings_are_masked_wherever_they_stand() -> None:
+    text = ("x" * 997 + " a@corp.fr ") * 300 + "81.2.69.142"
+    masked, counts = mask(text, "en")
+    assert counts == {"email": 300, "ip": 1}
+    assert [part for part in masked.split() if "x" * 9 not in part and "@" not in part] == [masked.split()[-1]]

@@ -1,0 +1,69 @@
+"""Secrets: keys and tokens by the marks that their issuers put into them, and random values that a program assigns.
+
+Input: a text. Output: spans. The marks are searched for first; an expression is tried only where one stands.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from smolforge.corpus.pii_candidates import occurrences
+from smolforge.corpus.pii_checks import is_web_token, looks_random
+
+Check = Callable[[str], bool]
+
+
+def _always(_: str) -> bool:
+    return True
+
+
+def _keyed(pattern: str, check: Check = looks_random) -> tuple[re.Pattern[str], Check]:
+    return re.compile(pattern), check
+
+
+_BLOCK = _keyed(r"-----BEGIN ((?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?)-----[\s\S]{20,20000}?-----END \1-----", _always)
+_MARKED: dict[str, tuple[re.Pattern[str], Check]] = {
+    "-----BEGIN ": _BLOCK,
+    **dict.fromkeys(("AKIA", "ASIA"), _keyed(r"A[KS]IA[0-9A-Z]{16}\b", lambda value: "EXAMPLE" not in value)),
+    **dict.fromkeys(("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), _keyed(r"gh[pousr]_[A-Za-z0-9]{36,}\b")),
+    "github_pat_": _keyed(r"github_pat_[A-Za-z0-9_]{60,}\b"),
+    "glpat-": _keyed(r"glpat-[\w-]{20,}"),
+    "xox": _keyed(r"xox[baprse]-[\w-]{20,}"),
+    "hooks.slack.com/services/T": _keyed(r"hooks\.slack\.com/services/T[A-Z0-9]{8,}/B[A-Z0-9]{8,}/[A-Za-z0-9]{20,}"),
+    "sk-": _keyed(r"sk-[A-Za-z0-9_-]{32,}"),
+    **dict.fromkeys(("sk_live_", "rk_live_"), _keyed(r"[sr]k_live_[A-Za-z0-9]{20,}\b")),
+    "AIza": _keyed(r"AIza[\w-]{35}(?![\w-])"),
+    "ya29.": _keyed(r"ya29\.[\w-]{40,}"),
+    "hf_": _keyed(r"hf_[A-Za-z0-9]{34}\b"),
+    "npm_": _keyed(r"npm_[A-Za-z0-9]{36}\b"),
+    "pypi-": _keyed(r"pypi-[\w-]{50,}"),
+    "SG.": _keyed(r"SG\.[\w-]{20,24}\.[\w-]{39,50}"),
+    "AccountKey=": _keyed(r"AccountKey=[A-Za-z0-9+/]{80,}={0,2}"),
+    "eyJ": _keyed(r"eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}", is_web_token),
+}
+_UNDERLINED = tuple(mark for mark in _MARKED if "_" in mark)
+_OTHERS = tuple(mark for mark in _MARKED if "_" not in mark)
+_NAMES = ("key", "secret", "token", "passw")
+# What may stand behind the name: a quoted value, or one up to the white space behind "NAME=".
+_VALUE = re.compile(
+    r"[\w-]{0,20}[\"']?(?:\s*(?:[:=]|=>)\s*[\"']([^\s\"']{16,120})[\"']|=([^\s\"'&;,]{20,120})(?=\s|$))"
+)
+_TEMPLATE = re.compile(r"[<>{}()$%\[\]]")
+
+
+def find_secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of secrets; they may overlap."""
+    for mark, at in occurrences(text, _OTHERS + _UNDERLINED if "_" in text else _OTHERS):
+        pattern, is_secret = _MARKED[mark]
+        match = pattern.match(text, at)
+        if match and not text[at - 1 : at].isalnum() and is_secret(match[0]):
+            yield match.span()
+    lowered = text.lower()
+    if len(lowered) == len(text):  # otherwise places would not be the same
+        for name, at in occurrences(lowered, _NAMES):
+            match = _VALUE.match(text, at + len(name))
+            if match:
+                group = 1 if match[1] else 2
+                if looks_random(match[group]) and not _TEMPLATE.search(match[group]):
+                    yield match.span(group)
