@@ -19,14 +19,16 @@ from smolforge.corpus.config import CorpusConfig, DedupConfig
 from smolforge.corpus.dedup_exact import fingerprint
 from smolforge.corpus.document import Document, Verdict
 from smolforge.corpus.features import FEATURES, features_of
-from smolforge.corpus.language import DECLARED_ONLY, Detection, detect
+from smolforge.corpus.language import detect_all
+from smolforge.corpus.model_config import ToxicityConfig
 from smolforge.corpus.quality import QualityModel
+from smolforge.corpus.toxicity import ToxicityModel
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 Read = tuple[Document, Verdict | None]  # a document, and the verdict of reading where that failed
-SCORES = ("quality", "toxicity", "difficulty")
+SCORES = ("quality", "toxicity", "toxic_terms", "toxic_count")
 _STRINGS = ("doc_id", "url", "source", "profile", "declared", "label", "early_step", "early_reason", "early_detail")
 
 
@@ -41,6 +43,7 @@ def schema() -> pa.Schema:
             ("characters", pa.int64()),
             ("fingerprint", pa.binary(16)),
             *((name, pa.float32()) for name in ("confidence", "script_share", *FEATURES, *SCORES)),
+            ("toxic_passage", pa.string()),
             ("keys", pa.list_(pa.uint64())),
         ]
     )
@@ -53,14 +56,18 @@ def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
     documents = [document for document, _ in read]
     early = [verdict or Verdict("", "", "") for _, verdict in read]
     texts = [document.text if verdict is None else "" for document, verdict in read]
-    found = [_detect(document, verdict, config) for document, verdict in read]
-    labels = [each.label for each in found]
+    declared = [document.language for document in documents]
+    found = detect_all(texts, declared, config.languages, config.language.sample_characters)
+    labels = [
+        label if verdict is None else code
+        for label, code, (_, verdict) in zip(found.labels, declared, read, strict=True)
+    ]
     columns: dict[str, Any] = {
         "doc_id": [each.doc_id for each in documents],
         "url": [each.url for each in documents],
         "source": [each.source for each in documents],
         "profile": [str(each.meta.get("profile", "prose")) for each in documents],
-        "declared": [each.language for each in documents],
+        "declared": declared,
         "label": labels,
         "early_step": [each.step for each in early],
         "early_reason": [each.reason for each in early],
@@ -68,20 +75,13 @@ def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
         "bytes": [each.bytes for each in documents],
         "characters": [len(each.text) for each in documents],
         "fingerprint": [bytes.fromhex(fingerprint(text)) for text in texts],
-        "confidence": np.array([each.confidence for each in found], np.float32),
-        "script_share": np.array([each.script_share for each in found], np.float32),
+        "confidence": found.confidence,
+        "script_share": found.script_share,
         **features_of(texts, labels),
         **_scores(texts, labels, config),
         "keys": _keys(texts, labels, config.dedup),
     }
     return pa.table({field.name: columns[field.name] for field in schema()}, schema=schema())
-
-
-def _detect(document: Document, verdict: Verdict | None, config: CorpusConfig) -> Detection:
-    if verdict is not None:
-        return Detection(document.language, 0.0, 0.0)
-    natural = tuple(code for code in config.languages if code not in DECLARED_ONLY)
-    return detect(document.text, document.language, natural, config.language.sample_characters)
 
 
 def _keys(texts: Sequence[str], labels: Sequence[str], config: DedupConfig) -> list[NDArray[np.uint64]]:
@@ -90,13 +90,27 @@ def _keys(texts: Sequence[str], labels: Sequence[str], config: DedupConfig) -> l
     return [own[:0] if nothing else own for own, nothing in zip(keys, empty, strict=True)]
 
 
-def _scores(texts: Sequence[str], labels: Sequence[str], config: CorpusConfig) -> dict[str, NDArray[np.float32]]:
-    """Return the columns of ``SCORES``, NaN where the configuration names no model."""
+def _scores(texts: Sequence[str], labels: Sequence[str], config: CorpusConfig) -> dict[str, Any]:
+    """Return the columns of ``SCORES``, NaN where the configuration names no model, and the worst passages."""
     unknown = np.full(len(texts), np.nan, np.float32)
     scores = dict.fromkeys(SCORES, unknown)
+    passages: Sequence[str] = [""] * len(texts)
     if config.quality is not None:
         scores["quality"] = _quality_model(config.quality.model).probabilities(texts, labels)
-    return scores
+    if config.toxicity is not None:
+        found = _toxicity_model(config.toxicity).score(texts, labels)
+        scores |= {
+            "toxicity": found.probability,
+            "toxic_terms": found.terms,
+            "toxic_count": found.count.astype(np.float32),
+        }
+        passages = found.passages
+    return {**scores, "toxic_passage": list(passages)}
+
+
+@functools.lru_cache(maxsize=1)
+def _toxicity_model(config: ToxicityConfig) -> ToxicityModel:
+    return ToxicityModel.load(config)
 
 
 @functools.lru_cache(maxsize=1)

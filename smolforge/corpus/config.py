@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from smolforge.corpus.dedup_config import LineConfig
 from smolforge.corpus.extract.config import ExtractConfig
-from smolforge.corpus.model_config import DecontaminationConfig, QualityConfig
+from smolforge.corpus.model_config import DecontaminationConfig, QualityConfig, ToxicityConfig
 from smolforge.store import Config, digest_json
 from smolforge.store.outside import files_mark, package_versions
 
@@ -143,7 +143,11 @@ class EngineConfig(Config):
 
 
 class CorpusConfig(EngineConfig):
-    """The corpus stage: what to read, how strict each step is, and where it runs."""
+    """The corpus stage: what to read, how strict each step is, and where it runs. A step whose section is None is off.
+
+    ``indexes``: folders with the dedup index of an earlier corpus; what repeats one of its documents is dropped.
+    ``save_index``: the name under which this corpus saves one, as ``index/`` of its artifact.
+    """
 
     sources: tuple[SourceSpec, ...] = (
         SourceSpec(kind="python_stdlib", max_bytes=4_000_000),
@@ -158,9 +162,12 @@ class CorpusConfig(EngineConfig):
     extract: ExtractConfig = ExtractConfig()
     language: LanguageConfig = LanguageConfig()
     quality: QualityConfig | None = None
+    toxicity: ToxicityConfig | None = None
     dedup: DedupConfig = DedupConfig()
     line_dedup: LineConfig | None = None
     decontaminate: DecontaminationConfig | None = None
+    indexes: tuple[str, ...] = ()
+    save_index: str | None = Field(default=None, pattern=r"^[\w.-]+$")
     pii: PiiConfig = PiiConfig()
     max_document_characters: int = Field(default=60_000, ge=1000)
     shard_bytes: int = Field(default=32_000_000, ge=10_000)
@@ -173,7 +180,8 @@ class CorpusConfig(EngineConfig):
     def fingerprint(self) -> dict[str, Any]:
         """Return what the sources are made of besides their configuration: files, packages, this Python."""
         folders = [path for spec in self.sources for path in (spec.path, spec.wheels)]
-        others = [self.rules, self.quality and self.quality.model, self.decontaminate and self.decontaminate.benchmarks]
+        models = [part.model for part in (self.quality, self.toxicity) if part is not None]
+        others = [self.rules, *models, self.decontaminate and self.decontaminate.benchmarks, *self.indexes]
         return {
             "files": {path: _mark(path) for path in (*folders, *others) if path},
             "packages": package_versions(name for spec in self.sources for name in spec.packages),

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from smolforge.corpus.document import DROP_FIELDS, FIELDS
 from smolforge.corpus.engine import Task
-from smolforge.corpus.finish import SIZES, TEXTS, VERDICTS
+from smolforge.corpus.finish import SIZES, TEXTS
 from smolforge.corpus.funnel import EDITS
 from smolforge.corpus.split import HELD_OUT_STEP, draw
 from smolforge.corpus.verdicts import read_verdicts
@@ -40,7 +40,7 @@ def divide_shard(task: Task, output: Path, seed: int) -> None:
     documents, annotations, finished, *verdicts = (Path(part.path) for part in task.inputs)
     labels = pq.read_table(annotations, columns=["label"])["label"]
     sizes = pq.read_table(finished / SIZES)
-    stops = read_verdicts([*verdicts, finished / VERDICTS])
+    stops = read_verdicts(verdicts)
     output.mkdir()
     table = _final(pq.read_table(documents, columns=list(FIELDS)), labels, pq.read_table(finished / TEXTS), sizes)
     for name, part in _tables(table, stops):
@@ -53,13 +53,14 @@ def divide_shard(task: Task, output: Path, seed: int) -> None:
 
 
 def _final(documents: pa.Table, labels: pa.ChunkedArray, texts: pa.Table, sizes: pa.Table) -> pa.Table:
-    """Return the documents with their final text, language and ``meta``."""
+    """Return the documents with their final language and, where they stay, their final text and ``meta``."""
     import pyarrow as pa
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
 
     text, meta = documents["text"].to_pylist(), documents["meta"].to_pylist()
     for row, value in zip(texts["row"].to_pylist(), texts["text"].to_pylist(), strict=True):
         text[row] = value
-    for row, changes in _changes(sizes):
+    for row, changes in _changes(sizes.filter(pc.invert(sizes["stopped"]))):
         meta[row] = json.dumps(json.loads(meta[row]) | changes, sort_keys=True, ensure_ascii=False)
     columns = {"text": pa.array(text, pa.string()), "meta": pa.array(meta, pa.string()), "language": labels}
     return pa.table({name: columns.get(name, documents[name]) for name in FIELDS})

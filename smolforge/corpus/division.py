@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.dedup_tables import Groups
+from smolforge.corpus.dedup_tables import Groups, places_of
 from smolforge.corpus.finish import SIZES
-from smolforge.corpus.shards import Shard, Shards, place
+from smolforge.corpus.shards import Shard, Shards
 from smolforge.corpus.split import BUDGET_STEP, HELD_OUT_STEP, Related, Survivors, choose_held_out, draw, over_budget
 from smolforge.corpus.verdicts import verdict_table, write_verdicts
 from smolforge.errors import DataError
@@ -73,7 +73,7 @@ def _related(shards: Shards, finished: Sequence[Path], starts: NDArray[np.int64]
     """Return the groups among the survivors; a group's draw is that of its smallest id, wherever that one ended."""
     found = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
     for shard, folder, first in zip(shards, finished, starts, strict=False):
-        places = place(shard.number, _read(folder, "row").astype(np.int64))
+        places = places_of(shard.number, _read(folder, "row").astype(np.uint64))
         at = np.minimum(np.searchsorted(groups.places, places), max(0, len(groups.places) - 1))
         inside = groups.places[at] == places if len(groups.places) else np.zeros(len(places), bool)
         found[0].append(first + np.flatnonzero(inside))
@@ -95,6 +95,8 @@ def _column(finished: Sequence[Path], name: str) -> NDArray[np.float64]:
 
 
 def _read(folder: Path, name: str) -> NDArray[np.generic]:
+    """Return a column of what stays after the finish wave."""
     import pyarrow.parquet as pq
 
-    return np.asarray(pq.read_table(folder / SIZES, columns=[name])[name].to_numpy())
+    table = pq.read_table(folder / SIZES, columns=[name, "stopped"])
+    return np.asarray(table[name].to_numpy()[~table["stopped"].to_numpy()])

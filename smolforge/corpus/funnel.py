@@ -8,11 +8,11 @@ rows may be summed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 STEPS = (
-    "ingest", "poisoned", "url", "extract", "exact_dedup", "language", "rules", "quality", "toxicity", "near_dedup",
+    "ingest", "poisoned", "extract", "exact_dedup", "language", "rules", "quality", "toxicity", "near_dedup",
     "line_dedup", "substring_dedup", "decontaminate", "pii", "held_out", "budget",
 )  # fmt: skip
 ALWAYS = ("ingest", "exact_dedup", "language", "rules", "near_dedup", "pii", "held_out", "budget")
@@ -26,7 +26,7 @@ class Funnel:
     ``steps`` are those that the configuration switches on besides ``ALWAYS``.
     """
 
-    def __init__(self, steps: Collection[str] = ()) -> None:
+    def __init__(self, steps: Iterable[str] = ()) -> None:
         self._steps = {*ALWAYS, *steps}
         self._stops: dict[tuple[str, str, str, str], list[int]] = defaultdict(lambda: [0] * (2 + len(EDITS)))
         self._masked: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)

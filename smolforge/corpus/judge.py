@@ -1,4 +1,4 @@
-"""The judge wave: language, rules and quality of a shard, from columns alone.
+"""The judge waves: language, rules, toxicity and quality of a shard, from columns alone.
 
 Input: a shard's annotations and its verdicts so far. Output: verdicts of the documents that one of these steps stops;
 each document is judged by a step only if the steps before let it pass.
@@ -6,83 +6,130 @@ each document is judged by a step only if the steps before let it pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus import language, rules
+from smolforge.corpus import language, quality_floor, rules, toxicity
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.engine import Task
 from smolforge.corpus.features import FEATURES
+from smolforge.corpus.model_config import QualityConfig
 from smolforge.corpus.verdicts import alive, verdict_table, write_verdicts
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-QUALITY_STEP = "quality"
-_COLUMNS = ("profile", "declared", "label", "confidence", "script_share", "quality", *FEATURES)
-Judged = tuple[NDArray[np.int64], Sequence[str], Sequence[str]]  # rows, reasons, details
+_LANGUAGE = ("label", "confidence", "script_share", "declared")
+_TOXICITY = ("toxic_terms", "toxic_count", "toxicity", "toxic_passage")
+_COLUMNS = ("profile", "url", *_LANGUAGE, *_TOXICITY, *FEATURES)
+_PASSAGE = 200  # characters of evidence
+Rows = NDArray[np.int64]
+Judged = tuple[Rows, Sequence[str], Sequence[str]]  # rows, reasons, details
 
 
 def judge_shard(task: Task, output: Path, config: CorpusConfig) -> None:
     """Job: judge one shard. Inputs: its annotations, then its verdict files of the steps before."""
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
-    annotations, *verdicts = (Path(part.path) for part in task.inputs)
-    table = pq.read_table(annotations, columns=list(_COLUMNS))
-    passes = alive(verdicts, table.num_rows)
+    table, passes = _opened(task, _COLUMNS)
     write_verdicts(output, judge(table, passes, config))
 
 
 def judge(table: pa.Table, passes: NDArray[np.bool_], config: CorpusConfig) -> Iterator[pa.Table]:
     """Yield the verdicts of each step on the rows that pass so far; ``passes`` is updated."""
-    for step, judge_rows in (
-        (language.STEP, _by_language),
-        (rules.STEP, _by_rules),
-        (QUALITY_STEP, _by_quality),
-    ):
-        for rows, reasons, details in judge_rows(table, np.flatnonzero(passes), config):
-            yield verdict_table(rows, step, reasons, details)
-            passes[rows] = False
+    steps = ((language.STEP, _by_language), (rules.STEP, _by_rules), (toxicity.STEP, _by_toxicity))
+    for step, judge_rows in steps:
+        rows, reasons, details = judge_rows(table, np.flatnonzero(passes), config)
+        yield verdict_table(rows, step, reasons, details)
+        passes[rows] = False
 
 
-def _by_language(table: pa.Table, rows: NDArray[np.int64], config: CorpusConfig) -> Iterator[Judged]:
-    names = ("label", "confidence", "script_share", "declared")
+def _by_language(table: pa.Table, rows: Rows, config: CorpusConfig) -> Judged:
     judged = []
-    for label, confidence, share, declared in zip(*(table[name].to_numpy()[rows] for name in names), strict=True):
-        detection = language.Detection(label, round(float(confidence), 4), round(float(share), 4))
+    for label, confidence, share, declared in zip(*(_column(table, name, rows) for name in _LANGUAGE), strict=True):
+        detection = language.Detection(label, float(confidence), float(share))
         judged.append(language.judge(detection, declared, config.languages, config.language))
-    yield _stopped(rows, [v.reason if v else "" for v in judged], [v.detail if v else "" for v in judged])
+    return _stopped(rows, [v.reason if v else "" for v in judged], [v.detail if v else "" for v in judged])
 
 
-def _by_rules(table: pa.Table, rows: NDArray[np.int64], config: CorpusConfig) -> Iterator[Judged]:
-    """Documents of one profile and language have the same limits."""
-    kinds = np.char.add(np.char.add(_strings(table, "profile", rows), "/"), _strings(table, "label", rows))
-    for kind in np.unique(kinds):
-        chosen = rows[kinds == kind]
-        profile, _, label = str(kind).partition("/")
-        limits = rules.load_profile(profile, config.rules).limits(label)
-        columns = {name: table[name].to_numpy()[chosen] for name in FEATURES}
-        yield _stopped(chosen, *rules.judge_columns(columns, limits))
+def _by_rules(table: pa.Table, rows: Rows, config: CorpusConfig) -> Judged:
+    columns = {name: _column(table, name, rows) for name in FEATURES}
+    profiles, labels, urls = (_column(table, name, rows).tolist() for name in ("profile", "label", "url"))
+    return _stopped(rows, *rules.judge_table(columns, profiles, labels, urls, config.rules))
 
 
-def _by_quality(table: pa.Table, rows: NDArray[np.int64], config: CorpusConfig) -> Iterator[Judged]:
-    if config.quality is None:
-        return
-    floor = np.float32(config.quality.floor)
-    values = table["quality"].to_numpy()[rows]
-    poor = values < floor
-    details = [f"{value:.4f} < {config.quality.floor:g}" for value in values[poor]]
-    yield rows[poor], ["quality too low"] * len(details), details
+def _by_toxicity(table: pa.Table, rows: Rows, config: CorpusConfig) -> Judged:
+    if config.toxicity is None:
+        return rows[:0], (), ()
+    terms, count, probability, passages = (_column(table, name, rows) for name in _TOXICITY)
+    found = toxicity.Toxicity(terms, count.astype(np.int64), probability, tuple(passages))
+    toxic = np.flatnonzero(toxicity.judge(found, config.toxicity))
+    details = [f"{probability[i]:.4f}, {count[i]:.0f} listed terms: {passages[i][:_PASSAGE]!r}" for i in toxic]
+    return rows[toxic], ["abuse by list and model"] * len(toxic), details
 
 
-def _strings(table: pa.Table, name: str, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-    return np.asarray(table[name].to_numpy()[rows], np.str_)
+@dataclass(frozen=True)
+class QualityArgument:
+    """``floors``: the least score of each language; ``seed`` is that of the draws."""
+
+    config: QualityConfig
+    floors: tuple[tuple[str, float], ...]
+    seed: int
 
 
-def _stopped(rows: NDArray[np.int64], reasons: Sequence[str], details: Sequence[str]) -> Judged:
+def quality_shard(task: Task, output: Path, argument: QualityArgument) -> None:
+    """Job: judge the quality of one shard. Inputs: its annotations, then its verdict files of the steps before."""
+    table, passes = _opened(task, ("doc_id", "label", "quality"))
+    write_verdicts(output, (_poor(table, code, passes, argument) for code in table["label"].unique().to_pylist()))
+
+
+def _poor(table: pa.Table, code: str, passes: NDArray[np.bool_], argument: QualityArgument) -> pa.Table:
+    rows = np.flatnonzero(passes & (table["label"].to_numpy() == code))
+    scores, doc_ids = _column(table, "quality", rows), _column(table, "doc_id", rows).tolist()
+    floor = dict(argument.floors).get(code, argument.config.floor or 0.0)
+    config = argument.config.model_copy(update={"floor": floor, "top": None})
+    stays, _ = quality_floor.judge(scores, [code] * len(rows), doc_ids, config, argument.seed)
+    details = [f"{score:.4f} < {floor:.4f}" for score in scores[~stays]]
+    return verdict_table(rows[~stays], quality_floor.STEP, ["quality too low"] * len(details), details)
+
+
+def quality_floors(
+    shards: Iterable[tuple[Path, Sequence[Path]]], config: QualityConfig
+) -> tuple[tuple[str, float], ...]:
+    """Return each language's floor where the configuration keeps its best share: reads the scores of all documents
+    that pass so far, 4 bytes each. ``shards``: annotations and verdict files."""
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    if config.top is None:
+        return ()
+    scores: dict[str, list[NDArray[np.float32]]] = {}
+    for path, verdicts in shards:
+        table = pq.read_table(path, columns=["label", "quality"])
+        passes, labels = alive(verdicts, table.num_rows), table["label"].to_numpy()
+        for code in table["label"].unique().to_pylist():
+            scores.setdefault(code, []).append(table["quality"].to_numpy()[passes & (labels == code)])
+    found: Mapping[str, float] = {}
+    for code in sorted(scores):
+        own = np.concatenate(scores.pop(code))
+        found = {**found, **quality_floor.floors(own, [code] * len(own), config.top)}
+    return tuple(found.items())
+
+
+def _opened(task: Task, columns: Sequence[str]) -> tuple[pa.Table, NDArray[np.bool_]]:
+    import pyarrow.parquet as pq
+
+    annotations, *verdicts = (Path(part.path) for part in task.inputs)
+    table = pq.read_table(annotations, columns=list(columns))
+    return table, alive(verdicts, table.num_rows)
+
+
+def _column(table: pa.Table, name: str, rows: Rows) -> NDArray[Any]:
+    return np.asarray(table[name].to_numpy()[rows])
+
+
+def _stopped(rows: Rows, reasons: Sequence[str], details: Sequence[str]) -> Judged:
     stopped = [position for position, reason in enumerate(reasons) if reason]
     return rows[stopped], [reasons[i] for i in stopped], [details[i] for i in stopped]

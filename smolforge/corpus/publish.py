@@ -14,7 +14,7 @@ from pathlib import Path
 
 from smolforge.corpus.divide import TABLES, Sample, smallest
 from smolforge.corpus.document import DROP_FIELDS, FIELDS, write_table
-from smolforge.corpus.finish import SIZES, VERDICTS
+from smolforge.corpus.finish import SIZES
 from smolforge.corpus.shards import Shards
 from smolforge.store import write_atomic
 
@@ -34,7 +34,7 @@ def publish(
     for shard, folder in zip(shards, finished, strict=True):
         _link(shard.annotations, work / "annotations" / f"{shard.name}.parquet")
         _link(folder / SIZES, work / "changes" / f"{shard.name}.parquet")
-        for step, paths in (*verdicts.items(), ("finish", [each / VERDICTS for each in finished])):
+        for step, paths in verdicts.items():
             _link(paths[shard.number], work / "verdicts" / step / f"{shard.name}.parquet")
     lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in _samples(divided))
     write_atomic(work / "samples.jsonl", "".join(lines).encode())

@@ -23,6 +23,7 @@ from smolforge.store import read_json, write_json
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
+LOST_STEP, LOST_REASON = "poisoned", "no process survives it"
 _BATCH = 512  # documents annotated at once
 
 
@@ -64,7 +65,7 @@ def lost_task(task: Task, output: Path, argument: tuple[CorpusConfig, tuple[Lost
     read = (
         (
             Document.make("", url=each.url, source=each.source, licence=each.licence),
-            Verdict("poisoned", "no process survives it", each.why),
+            Verdict(LOST_STEP, LOST_REASON, each.why),
         )
         for each in lost
     )

@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-ROW_BITS = 32
-_ROW_MASK = np.uint64((1 << ROW_BITS) - 1)
-U64 = NDArray[np.uint64]
-I64 = NDArray[np.int64]
+from smolforge.corpus.dedup_tables import ROW_BITS, ROW_MASK, part_name
+from smolforge.corpus.minhash import U64
 
 
 @dataclass(frozen=True)
@@ -33,7 +30,7 @@ class Shard:
     @property
     def name(self) -> str:
         """The shard's name in every later wave."""
-        return f"part-{self.number:05d}"
+        return part_name(self.number)
 
 
 class Shards(Sequence[Shard]):
@@ -67,14 +64,4 @@ class Shards(Sequence[Shard]):
         for shard, first, last in zip(self._shards, ends[:-1], ends[1:], strict=True):
             if last > first:
                 column = pq.read_table(shard.annotations, columns=["doc_id"])["doc_id"]
-                yield from column.take(rows_of(places[first:last])).to_pylist()
-
-
-def place(shard: int | I64, rows: I64) -> U64:
-    """Return the places of rows of one shard (or of one shard each)."""
-    return (np.asarray(shard).astype(np.uint64) << np.uint64(ROW_BITS)) | rows.astype(np.uint64)
-
-
-def rows_of(places: U64) -> NDArray[np.uint32]:
-    """Return the rows within their shards."""
-    return (places & _ROW_MASK).astype(np.uint32)
+                yield from column.take(places[first:last] & np.uint64(ROW_MASK)).to_pylist()

@@ -1,0 +1,110 @@
+"""Edits: what the stage changes in a text that stays, step by step, and the last reasons to drop it.
+
+Input: documents with their labels, and what the waves before found (boilerplate lines, the index of benchmarks).
+Output: the text as it will be trained on, its size after every step, and what was changed.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from smolforge.corpus import decontaminate, line_dedup
+from smolforge.corpus.config import CorpusConfig
+from smolforge.corpus.contamination_index import ContaminationIndex
+from smolforge.corpus.document import Document, Verdict
+from smolforge.corpus.funnel import EDITS
+from smolforge.corpus.pii import mask
+
+
+@dataclass(frozen=True)
+class EditPlan:
+    """What the steps go by. ``boilerplate``: the file of keys; ``benchmarks``: the index; None where a step is off."""
+
+    config: CorpusConfig
+    boilerplate: Path | None = None
+    benchmarks: Path | None = None
+
+
+@dataclass
+class Edited:
+    """A document under way. ``sizes`` are its bytes after each of ``EDITS``, 0 for those it did not reach; ``changes``
+    join its ``meta``; ``matches`` are the (benchmark, item) it holds."""
+
+    row: int
+    doc_id: str
+    text: str
+    label: str
+    sizes: list[int]
+    changes: dict[str, Any] = field(default_factory=dict)
+    verdict: Verdict | None = None
+    matches: tuple[tuple[str, str], ...] = ()
+
+    def resize(self, step: str) -> None:
+        """Note the size after a step (one that did not change the text included)."""
+        self.sizes[EDITS.index(step)] = len(self.text.encode())
+
+
+class Editor:
+    """Takes documents through all steps, a batch at a time; a document's result does not depend on its neighbours."""
+
+    def __init__(self, plan: EditPlan) -> None:
+        self._kinds = plan.config.pii.kinds
+        lines = plan.config.line_dedup
+        self._boilerplate = line_dedup.Boilerplate.load(plan.boilerplate, lines) if plan.boilerplate and lines else None
+        self._contamination = _contamination(plan) if plan.benchmarks else None
+
+    def edit(self, batch: Sequence[tuple[int, Document, str]]) -> list[Edited]:
+        """Return what became of (row, document, label), in the same order."""
+        done = [Edited(row, each.doc_id, each.text, label, [0] * len(EDITS)) for row, each, label in batch]
+        for edited, (_, document, _) in zip(done, batch, strict=True):
+            self._cut_lines(edited, document)
+            edited.resize(line_dedup.STEP)
+            edited.resize("substring_dedup")
+        self._decontaminate(list(_open(done)))
+        for edited in _open(done):
+            edited.text, counts = mask(edited.text, edited.label, self._kinds)
+            edited.resize("pii")
+            if counts:
+                edited.changes["masked"] = counts
+        return done
+
+    def _cut_lines(self, edited: Edited, document: Document) -> None:
+        if self._boilerplate is None:
+            return
+        host = line_dedup.host_of(document.url, document.source)
+        edited.text, cut = self._boilerplate.cut(edited.text, host, edited.label)
+        if cut:
+            edited.changes["boilerplate_lines"] = cut
+        if self._boilerplate.too_little(edited.text, cut):
+            evidence = f"{cut} lines cut, {len(edited.text.strip())} characters left"
+            edited.verdict = Verdict(line_dedup.STEP, line_dedup.REASON, evidence)
+
+    def _decontaminate(self, open_documents: Sequence[Edited]) -> None:
+        if self._contamination is None:
+            return
+        found = self._contamination.check_all([edited.text for edited in open_documents])
+        for edited, matches in zip(open_documents, found, strict=True):
+            if matches:
+                edited.matches = tuple((match.benchmark, match.item) for match in matches)
+                reason = f"holds items of {matches[0].benchmark}"
+                edited.verdict = Verdict(decontaminate.STEP, reason, matches[0].detail)
+
+
+def _open(done: Sequence[Edited]) -> Iterator[Edited]:
+    return (edited for edited in done if edited.verdict is None)
+
+
+def _contamination(plan: EditPlan) -> decontaminate.Contamination:
+    assert plan.benchmarks is not None and plan.config.decontaminate is not None
+    index = _index(plan.benchmarks)
+    return decontaminate.Contamination(index, plan.config.decontaminate)
+
+
+@functools.lru_cache(maxsize=1)
+def _index(path: Path) -> ContaminationIndex:
+    """Keep the index between the tasks of a worker."""
+    return ContaminationIndex.load(path)
