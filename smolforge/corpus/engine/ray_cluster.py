@@ -7,6 +7,8 @@ is the runner's decision: Ray has none of its own.
 from __future__ import annotations
 
 import os
+import pickle
+import sys
 from typing import Any
 
 from smolforge.corpus.engine.child import LimitedChild
@@ -14,6 +16,7 @@ from smolforge.corpus.engine.launcher import Attempt, Finished, perform_limited
 from smolforge.errors import ConfigError, MissingDependencyError, SmolforgeError
 
 HERE = "auto"
+STARTS = 4
 OBJECT_STORE_BYTES = 80 << 20  # attempts and answers are small; what jobs write goes to files
 # Read by Ray when it is imported. Nothing is reported to anybody; a cluster of this machine's own talks over its
 # loopback device, which Ray calls the manner of Windows and macOS.
@@ -28,6 +31,7 @@ class RayLauncher:
     def __init__(self, address: str, width: int, memory_mib: int, recycle_after: int) -> None:
         self._ray = _ray(address)
         self._limits = (memory_mib, recycle_after)
+        self._path = sys.path if address == HERE else []  # another machine has its modules in places of its own
         self._running: dict[Any, Attempt] = {}
         self._ours = not self._ray.is_initialized()
         if self._ours:
@@ -40,7 +44,8 @@ class RayLauncher:
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
 
     def submit(self, attempt: Attempt) -> None:
-        self._running[self._remote.remote(attempt, *self._limits)] = attempt
+        reference = self._remote.remote(pickle.dumps(attempt), self._path, *self._limits)
+        self._running[reference] = attempt
 
     def done(self) -> list[Finished]:
         ready, _ = self._ray.wait(list(self._running), num_returns=1)
@@ -62,7 +67,7 @@ class RayLauncher:
             finished: Finished = self._ray.get(reference)
             return finished
         except self._ray.exceptions.RayTaskError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = str(error).strip().splitlines()[-1]  # the first ones are Ray's own
             problem = SmolforgeError(
                 f"a worker of the cluster cannot run our jobs: {reason}; is smolforge installed there?"
             )
@@ -74,12 +79,16 @@ class RayLauncher:
 _CHILDREN: dict[tuple[int, int], LimitedChild] = {}
 
 
-def _perform(attempt: Attempt, memory_mib: int, recycle_after: int) -> Finished:
-    """Run on a Ray worker: make the attempt in the child that this worker keeps for the next ones too."""
+def _perform(attempt: bytes, path: list[str], memory_mib: int, recycle_after: int) -> Finished:
+    """Run on a Ray worker: make the attempt in the child that this worker keeps for the next ones too.
+
+    ``path``: where else modules are found. The attempt is pickled by us, since Ray would look for its job too early.
+    """
+    sys.path += [place for place in path if place not in sys.path]
     limits = (memory_mib, recycle_after)
     if limits not in _CHILDREN:
         _CHILDREN[limits] = LimitedChild(memory_mib=memory_mib, recycle_after=recycle_after)
-    return perform_limited(_CHILDREN[limits], attempt)
+    return perform_limited(_CHILDREN[limits], pickle.loads(attempt))
 
 
 def _ray(address: str) -> Any:
@@ -93,18 +102,32 @@ def _ray(address: str) -> Any:
 
 
 def _connect(ray: Any, address: str, width: int) -> None:
-    common = {"log_to_driver": False, "configure_logging": False}
     if address == HERE:
-        ray.init(
-            num_cpus=width,
-            object_store_memory=OBJECT_STORE_BYTES,
-            include_dashboard=False,
-            _node_ip_address="127.0.0.1",
-            **common,
-        )
+        _start(ray, width)
         return
     try:
-        ray.init(address=address, **common)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(f"corpus.cluster: no Ray cluster answers at '{address}' ({reason})") from None
+        ray.init(address=address, log_to_driver=False, configure_logging=False)
+    except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
+        raise ConfigError(f"corpus.cluster: no Ray cluster answers at '{address}' ({_first_line(error)})") from None
+
+
+def _start(ray: Any, width: int) -> None:
+    """Start a cluster on this machine; Ray gives its processes 30 seconds, which a busy machine may not have."""
+    for tries_left in reversed(range(STARTS)):
+        try:
+            ray.init(
+                num_cpus=width,
+                object_store_memory=OBJECT_STORE_BYTES,
+                include_dashboard=False,
+                log_to_driver=False,
+                configure_logging=False,
+            )
+            return
+        except Exception as error:  # what Ray raises here has no class of its own
+            ray.shutdown()
+            if not tries_left:
+                raise SmolforgeError(f"corpus.cluster: Ray does not start here: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

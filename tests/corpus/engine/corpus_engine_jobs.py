@@ -156,10 +156,13 @@ class Killer(threading.Thread):
 
     def __init__(self, notes: Path, name: str, which: int) -> None:
         super().__init__()
+        self._over = False
         self._hold, self._pids, self._which = notes / f"hold-{name}", notes / f"pids-{name}", which
 
     def run(self) -> None:
-        until(self._pids.exists, "the job to begin")
+        until(lambda: self._pids.exists() or self._over, "the job to begin")
+        if self._over:
+            return
         pid = int(self._pids.read_text().split()[self._which])
         os.kill(pid, signal.SIGKILL)
         until(lambda: gone(pid), "the end of the worker")
@@ -169,4 +172,5 @@ class Killer(threading.Thread):
         self.start()
 
     def __exit__(self, *_: object) -> None:
+        self._over = True
         self.join()

@@ -9,7 +9,8 @@ import corpus_engine_jobs as jobs
 import pytest
 from test_corpus_engine_waves import ROWS, check_killed_driver, config, contents, inline, table, tasks
 
-from smolforge.corpus.engine import Runner
+from smolforge.corpus.engine import Runner, Task
+from smolforge.corpus.engine.launcher import Launcher
 from smolforge.store import QuietProgress
 
 pytest.importorskip("ray")
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[object]:
+def cluster() -> Iterator[Launcher]:
     from smolforge.corpus.engine.ray_cluster import RayLauncher
 
     launcher = RayLauncher("auto", 2, memory_mib=256, recycle_after=8)
@@ -25,25 +26,25 @@ def cluster() -> Iterator[object]:
     launcher.close()
 
 
-def runner(folder: Path, cluster: object) -> Runner:
-    return Runner(folder, config(), QuietProgress(), cluster)  # type: ignore[arg-type]
+def runner(folder: Path, cluster: Launcher) -> Runner:
+    return Runner(folder, config(), QuietProgress(), cluster)
 
 
-def test_bytes_are_those_of_one_process(tmp_path: Path, cluster: object) -> None:
+def test_bytes_are_those_of_one_process(tmp_path: Path, cluster: Launcher) -> None:
     work = tasks(table(tmp_path / "t"), 10)
     expected = inline(tmp_path / "inline", jobs.shout, work)
     runner(tmp_path / "ray", cluster).wave("wave", jobs.shout, work)
     assert contents(tmp_path / "ray") == expected
 
 
-def test_two_workers_work_at_the_same_time(tmp_path: Path, cluster: object) -> None:
+def test_two_workers_work_at_the_same_time(tmp_path: Path, cluster: Launcher) -> None:
     (tmp_path / "met").mkdir()
-    work = [jobs.Task(name, (), 2) for name in ("a", "b")]
+    work = [Task(name, (), 2) for name in ("a", "b")]
     runner(tmp_path / "work", cluster).wave("meet", jobs.meet, work, tmp_path / "met")
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["child", "ray worker"])
-def test_a_killed_worker_costs_nothing_but_its_task_s_time(tmp_path: Path, cluster: object, which: int) -> None:
+def test_a_killed_worker_costs_nothing_but_its_task_s_time(tmp_path: Path, cluster: Launcher, which: int) -> None:
     work, notes = tasks(table(tmp_path / "t")), tmp_path / "notes"
     notes.mkdir()
     expected = inline(tmp_path / "inline", jobs.shout_logged, work, notes)
@@ -55,7 +56,7 @@ def test_a_killed_worker_costs_nothing_but_its_task_s_time(tmp_path: Path, clust
     assert not run.poisoned
 
 
-def test_poisoned_rows_are_found_on_a_cluster(tmp_path: Path, cluster: object) -> None:
+def test_poisoned_rows_are_found_on_a_cluster(tmp_path: Path, cluster: Launcher) -> None:
     work = tasks(table(tmp_path / "t", {3: "segv", 41: "balloon"}))
     run = runner(tmp_path / "work", cluster)
     outputs = run.wave("wave", jobs.shout, work)
