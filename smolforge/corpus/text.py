@@ -21,7 +21,6 @@ _ELISION = re.compile(
 ARABIC_MARKS = re.compile(r"[\u064b-\u065f\u0670\u0640]")
 DIACRITICS = re.compile(r"[\u0300-\u036f\u064b-\u065f\u0670\u06d6-\u06ed]")
 _DIGIT = re.compile(r"\d")
-_SPACE = re.compile(r"\s+")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
@@ -52,7 +51,7 @@ def paragraphs(text: str) -> list[str]:
 
 def fold(text: str) -> str:
     """Return NFC text with every run of white space as one blank: the form that exact duplicates share."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def nomination_words(text: str, language: str) -> list[str]:
