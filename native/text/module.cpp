@@ -89,6 +89,7 @@ nb::ndarray<nb::numpy, uint64_t, nb::ndim<1>> keys_of(nb::ndarray<const uint64_t
 NB_MODULE(_text, m) {
     bind_kernel(m);
     bind_langid(m);
+    bind_passages(m);
     m.def("band_keys", &keys_of, nb::arg("shingles"), nb::arg("bands"), nb::arg("rows"));
     nb::class_<FineWebMeter>(m, "FineWebMeter")
         .def(nb::init<CharacterTable, const std::map<std::string, std::vector<int>>&, const std::vector<std::string>&, const std::vector<std::string>&>(),

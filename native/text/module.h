@@ -7,5 +7,6 @@ namespace smolforge {
 
 void bind_kernel(nanobind::module_& m);
 void bind_langid(nanobind::module_& m);
+void bind_passages(nanobind::module_& m);
 
 }  // namespace smolforge

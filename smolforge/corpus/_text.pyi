@@ -6,6 +6,19 @@ from numpy.typing import NDArray
 def band_keys(shingles: NDArray[np.uint64], bands: int, rows: int) -> NDArray[np.uint64]:
     """Return uint64 (bands,), or (0,) without shingles; see ``minhash.band_keys``."""
 
+def suffix_array(data: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Return the places of the suffixes in ascending order, int32 (size,); a suffix stands before those it begins."""
+
+def repeated_passages(data: NDArray[np.uint8], offsets: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """Return (text, begin, end), int64 (m, 3), in bytes of the text: what of at least ``least`` bytes stands in an
+    earlier text too. ``offsets`` int64 (n + 1,); a text may not hold the byte 255; ValueError from 2^31 bytes on."""
+
+def passage_keys(
+    data: NDArray[np.uint8], offsets: NDArray[np.int64], gram: int, window: int
+) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """Return sampled hashes of ``gram`` bytes, uint64 (m,), and how many are each text's, int64 (n,). Texts that share
+    ``gram + window - 1`` bytes share one."""
+
 class FineWebMeter:
     """Measures texts; keeps scratch memory, so a second caller waits."""
 
