@@ -6,7 +6,12 @@ import argparse
 import importlib
 
 SUBVERBS = {
+    "plan": "show how much of each source a recipe's phases would eat, and refuse what cannot be",
+    "ablate": "train a small model on two corpora or mixtures and say which one predicts better",
     "calibrate": "refit the limits of the quality rules to samples of text",
+    "decontaminate": "find documents that hold questions of benchmarks",
+    "label": "ask a language model how much documents teach: labels for train-quality",
+    "train-quality": "train a quality or toxicity model from a labelled table",
 }
 
 
@@ -14,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the sub-verbs and their arguments."""
     chosen = parser.add_subparsers(metavar="VERB", required=True)
     for name, text in SUBVERBS.items():
-        verb = importlib.import_module(f"smolforge.cli.corpus_{name}")
+        verb = importlib.import_module(f"smolforge.cli.corpus_{name.replace('-', '_')}")
         child = chosen.add_parser(name, help=text, description=text)
         verb.arguments(child)
         child.set_defaults(run=verb.run)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,7 +65,11 @@ def run_recipe(recipe: Recipe, display: Display, until: str | None = None, from_
         try:
             for number, step in enumerate(steps, 1):
                 display.begin(step.stage.name, number, len(recipe.sections), step.id)
-                _go_through(step, result, display, lock, step.stage.name in again)
+                name = step.stage.name
+                inputs = {given: result.artifacts[given] for given in step.inputs}
+                artifact, cached = go_through(step, inputs, result.output, display, lock, again=name in again)
+                result.artifacts[name] = artifact
+                result.cached += [name] if cached else []
                 _write_run_file(recipe, steps, result)
         finally:
             display.close()
@@ -89,27 +93,28 @@ def refuse_unfetched(recipe: Recipe) -> None:
         )
 
 
-def _go_through(step: Step, result: RunResult, display: Display, lock: int, again: bool) -> None:
-    name, began = step.stage.name, time.monotonic()
-    work = result.output / "work" / step.folder
+def go_through(
+    step: Step, inputs: Mapping[str, Artifact], output: Path, display: Display, lock: int, *, again: bool = False
+) -> tuple[Artifact, bool]:
+    """Return the step's finished folder, running the stage where there is none (or ``again``), and whether it was
+    there already. ``lock``: the descriptor that ``hold`` gave for ``output``."""
+    began, work = time.monotonic(), output / "work" / step.folder
     if again:
-        _discard(result.output, step)
+        _discard(output, step)
     if (work / MANIFEST).is_file():  # killed between the manifest and the rename
-        publish(work, result.output / "artifacts" / step.folder)
-    artifact = finished(result.output, step)
+        publish(work, output / "artifacts" / step.folder)
+    artifact = finished(output, step)
     if artifact is not None:
-        result.artifacts[name] = artifact
-        result.cached.append(name)
-        return display.end("cached", 0.0)
+        display.end("cached", 0.0)
+        return artifact, True
     work.mkdir(parents=True, exist_ok=True)
-    inputs = {given: result.artifacts[given] for given in step.inputs}
     try:
         outcome, libraries, cost = run_stage(step, work, inputs, display, lock)
     except BaseException:
         display.end("failed", time.monotonic() - began)
         raise
     manifest = Manifest(
-        name,
+        step.stage.name,
         step.id,
         step.stage.version,
         step.config,
@@ -120,9 +125,10 @@ def _go_through(step: Step, result: RunResult, display: Display, lock: int, agai
         libraries=libraries,
         cost=cost,
     )
-    result.artifacts[name] = finish(work, result.output / "artifacts" / step.folder, manifest, outcome.resume_only)
+    artifact = finish(work, output / "artifacts" / step.folder, manifest, outcome.resume_only)
     cost_file(work).unlink(missing_ok=True)
-    return display.end("done", time.monotonic() - began)
+    display.end("done", time.monotonic() - began)
+    return artifact, False
 
 
 def _discard(output: Path, step: Step) -> None:

@@ -108,14 +108,18 @@ def identify(recipe: Recipe) -> list[Step]:
     config's own ``fingerprint()`` says about things outside the recipe (a folder of documents, package versions)."""
     steps: dict[str, Step] = {}
     for stage in recipe.present():
-        config = recipe.sections[stage.name]
-        resolved = config.model_dump(mode="json")
         inputs = {name: steps[name].id for name in stage.inputs(steps)}
-        outside = config.fingerprint() if hasattr(config, "fingerprint") else None
-        basis = {"config": resolved, "seed": recipe.header.seed, "outside": cast(Any, outside)}
-        key = artifact_id(stage.name, stage.version, basis, inputs)
-        steps[stage.name] = Step(stage, key, resolved, _everything(config), inputs, recipe.header.seed)
+        steps[stage.name] = make_step(stage, recipe.sections[stage.name], inputs, recipe.header.seed)
     return list(steps.values())
+
+
+def make_step(stage: Stage, config: Config, inputs: dict[str, str], seed: int) -> Step:
+    """Return the step of one stage; ``inputs``: the name it knows an input by → that input's id."""
+    resolved = config.model_dump(mode="json")
+    outside = config.fingerprint() if hasattr(config, "fingerprint") else None
+    basis = {"config": resolved, "seed": seed, "outside": cast(Any, outside)}
+    key = artifact_id(stage.name, stage.version, basis, inputs)
+    return Step(stage, key, resolved, _everything(config), inputs, seed)
 
 
 def _everything(value: Any) -> Any:

@@ -22,7 +22,7 @@ _TEXT: dict[str, Any] = {
     "space_words": 0, "balance": "parity", "normalization": "NFC", "scaffold_from_tools": False,
     "sets": (), "document_sets": (), "bytes_per_language": 4_000_000,
 }  # fmt: skip
-_LARGE: dict[str, Any] = {**_TEXT, "reserved": 256, "bytes_per_language": 20_000_000}
+_LARGE: dict[str, Any] = {**_TEXT, "reserved": 256, "bytes_per_language": 10_000_000}
 # 65k: all ids fit uint16, so shards are half as large; 128k: SmolLM3's size, digits in threes as its tokenizer has them
 PRESETS: dict[str, dict[str, Any]] = {
     "8k": {**_TEXT, "vocab_size": 8192},

@@ -60,11 +60,13 @@ def learn_with_parity(
         tried[eighths] = (tokenizer, _measure(tokenizer, aligned, share))
         return tried[eighths][1].worst <= limit
 
-    if not reaches(EIGHTHS):  # the fewer plain merges, the closer the languages: bisect
-        low, high = 0, EIGHTHS - 1
-        while low <= high:
-            middle = (low + high) // 2
-            low, high = (middle + 1, high) if reaches(middle) else (low, middle - 1)
+    # The fewer plain merges, the closer the languages: step down in ever longer strides, then bisect the last one.
+    high, low, stride = EIGHTHS, EIGHTHS, 1
+    while not reaches(low) and low > 0:
+        high, low, stride = low, max(0, low - stride), 2 * stride
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if reaches(middle) else (low, middle)
     within = [eighths for eighths, (_, attempt) in tried.items() if attempt.worst <= limit]
     chosen = max(within) if within else min(tried, key=lambda eighths: (tried[eighths][1].worst, eighths))
     return tried[chosen][0], [attempt for _, attempt in tried.values()]
