@@ -5,7 +5,7 @@
 namespace smolforge {
 namespace {
 
-constexpr size_t kShortestRun = 64, kFewestBytes = 16, kMostDigits = 8, kMostSeparators = 4;
+constexpr size_t kShortestRun = 64, kFewestBytes = 16, kMostDigits = 8, kMostSeparators = 16;
 
 bool hex(Char c) { return Characters::digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 

@@ -2,7 +2,7 @@
 
 Input: columns of features of a reference sample, in the language whose limits are trusted, and of a sample in each
 other language, good text of the same kind. Output: new limits and what they drop. The idea is FineWeb-2's (arXiv
-2506.20920, section 3.3): a limit should drop the share of good text that it drops in the reference language. A limit
+2506.20920): a limit should drop the share of good text that it drops in the reference language. A limit
 that the reference never breaks is scaled by the ratio of the two samples' tails.
 """
 

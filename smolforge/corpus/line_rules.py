@@ -2,7 +2,7 @@
 
 Input: a text, its language, and limits (``rules/lists/lines.json``, or what a recipe says instead). Output: the text
 without those lines and how many each rule took. Sources: C4 (arXiv 1910.10683, section 2.2) and DCLM (arXiv
-2406.11794, appendix J), their phrases extended to nine languages.
+2406.11794), their phrases extended to nine languages.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from smolforge.corpus.kernel import word_lists
 from smolforge.corpus.text import lines, paragraphs, words
 
 _RUN = re.compile(r"[A-Za-z0-9+/=]{64,}")
-_ESCAPED = re.compile(r"(?:(?:0[xX]|\\[xu])[0-9a-fA-F]{1,8}+[,;\s]{0,4}+){16,}+")
+_ESCAPED = re.compile(r"(?:(?:0[xX]|\\[xu])[0-9a-fA-F]{1,8}+[,;\s]{0,16}+){16,}+")
 
 
 def features(text: str, language: str) -> dict[str, float]:
