@@ -30,16 +30,18 @@ class FastText:
 
 
 def extract_fast(page: bytes, charset: str = "") -> FastText:
-    """Return the main text of a page. MissingDependencyError without resiliparse."""
+    """Return the main text of a page. MissingDependencyError without resiliparse, MemoryError for too large a page."""
     try:
         from resiliparse.extract.html2text import extract_plain_text
-        from resiliparse.parse.html import HTMLTree
+        from resiliparse.parse.html import HTMLParserException, HTMLTree
     except ImportError:
         raise MissingDependencyError("resiliparse", "data", "reading web pages") from None
     markup = decode(page, charset)
-    text = extract_plain_text(
-        HTMLTree.parse(markup), main_content=True, preserve_formatting=True, list_bullets=True, alt_texts=False
-    )
+    try:
+        tree = HTMLTree.parse(markup)
+    except HTMLParserException:
+        raise MemoryError("the page's tree") from None  # any text is HTML: nothing else can be wrong
+    text = extract_plain_text(tree, main_content=True, preserve_formatting=True, list_bullets=True, alt_texts=False)
     return FastText(tidy(text), markup, licence_hint(markup))
 
 

@@ -22,6 +22,7 @@ from smolforge.corpus.rows import Page
 from smolforge.corpus.text import words
 from smolforge.errors import SmolforgeError
 
+MAX_CAREFUL_CHARACTERS = 2_000_000  # of markup; the careful extractor needs seconds for more
 MARK = "page "  # before the number of the page in work, on standard error
 IMPORTS = ("resiliparse.extract.html2text", "resiliparse.parse.html", "trafilatura", "py3langid.langid", __name__)
 
@@ -50,6 +51,7 @@ class Outcome:
 def extract_pages(pages: Sequence[Page], settings: Settings) -> list[Outcome]:
     """Return the outcome of every page. The process dies of SIGPROF in a page that takes too long: that counts its
     processor time, so that a busy machine loses no page."""
+    _warm(settings)
     found = []
     for number, page in enumerate(pages):
         os.write(2, f"\n{MARK}{number}\n".encode())
@@ -66,6 +68,15 @@ def extract_pages(pages: Sequence[Page], settings: Settings) -> list[Outcome]:
     return found
 
 
+def _warm(settings: Settings) -> None:
+    """Load what is loaded at first use, so that no page pays for it."""
+    detect("A page in English.", "", _natural(settings), settings.language.sample_characters)
+
+
+def _natural(settings: Settings) -> tuple[str, ...]:
+    return tuple(code for code in settings.languages if code not in DECLARED_ONLY)
+
+
 def extract_page(page: Page, settings: Settings) -> Outcome:
     """Return what becomes of one page."""
     fast = extract_fast(page.html, page.charset)
@@ -75,7 +86,7 @@ def extract_page(page: Page, settings: Settings) -> Outcome:
     if stopped is not None:
         language, verdict = stopped
         return Outcome(fast.text, fast.licence, "fast", language, verdict)
-    if not settings.extract.careful:
+    if not settings.extract.careful or len(fast.markup) > MAX_CAREFUL_CHARACTERS:
         return Outcome(fast.text, fast.licence, "fast")
     text, name = better(fast.text, extract_careful(fast.markup), settings.extract.agreement)
     return Outcome(text, fast.licence, name)
@@ -83,7 +94,7 @@ def extract_page(page: Page, settings: Settings) -> Outcome:
 
 def _gate(text: str, settings: Settings) -> tuple[str, Verdict] | None:
     """Return (language, verdict) for a text that no careful look would save, or None."""
-    natural = tuple(code for code in settings.languages if code not in DECLARED_ONLY)
+    natural = _natural(settings)
     limits = settings.language
     least = settings.extract.min_words
     if len(text) < least or (len(text) < 20 * least and len(words(text, "")) < least):

@@ -33,7 +33,8 @@ class Unit:
     ``source`` is the place in ``config.sources``; ``names`` are its records in the ledger. ``kind`` says how ``files``
     are read: "files" (several, whole), the reader of one file that is read in ranges, or a kind of source. ``ranges``
     are half-open and count what the kind counts: files of a batch, rows of Parquet, bytes of plain JSONL and WARC (a
-    range owns what begins in it), lines of a packed file. ``max_bytes`` is this unit's share of the source's.
+    range owns what begins in it), lines of a packed file. ``max_bytes`` is this unit's share of the source's, and
+    ``licence`` that of documents which state none.
     """
 
     source: int
@@ -43,6 +44,7 @@ class Unit:
     packing: str = ""
     ranges: tuple[tuple[int, int], ...] = ((0, 1),)
     max_bytes: int | None = None
+    licence: str = ""
 
     @property
     def items(self) -> int:
@@ -100,7 +102,7 @@ def _source_units(index: int, spec: SourceSpec, ledger: Ledger) -> Iterator[Unit
             kind = "git"
         elif piece.form is not None:
             kind, packing, ranges = piece.form.reader, piece.form.packing, piece.ranges
-        yield Unit(index, (record.name,), kind, piece.files, packing, ranges, share)
+        yield Unit(index, (record.name,), kind, piece.files, packing, ranges, share, record.licence)
 
 
 def _stem(path: str) -> str:
@@ -157,7 +159,9 @@ def _read_files(unit: Unit, spec: SourceSpec, config: CorpusConfig, record: Sour
     assert spec.path is not None
     rows = extracted(_rows(unit, spec, spec.path, record), config)
     for relative, row in rows:
-        yield from _row_documents(relative, row, spec, config, record)
+        for document, verdict in _row_documents(relative, row, spec, config, record):
+            known = document.licence or unit.licence
+            yield replace(document, licence=known), verdict
 
 
 def _rows(unit: Unit, spec: SourceSpec, root: str, record: SourceRecord) -> Iterator[tuple[str, Row]]:
@@ -197,7 +201,7 @@ def _document(text: str, place: str, fields: dict[str, Any], spec: SourceSpec, r
         url=url,
         place=place,
         source=record.name,
-        licence=str(spec.licence or fields.get("licence") or fields.get("license") or "unknown"),
+        licence=str(spec.licence or fields.get("licence") or fields.get("license") or ""),
         language=spec.language or fields.get("language", ""),
         meta=meta | {name: fields[name] for name in _META if fields.get(name)},
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from smolforge.corpus.document import Verdict
+from smolforge.corpus.ingest.packed import SNIFF_BYTES, sniff
 from smolforge.corpus.ingest.report import SourceRecord
 from smolforge.corpus.ingest.warc_records import Found, records
 from smolforge.corpus.rows import MAX_ROW_BYTES, Page, Row, failed
@@ -64,6 +65,8 @@ def _row(position: str, warc: Any, kind: str, fields: dict[str, Any]) -> Row:
     data = _read(warc.reader)
     if len(data) > MAX_ROW_BYTES:
         return _refused(position, "page too large", f"more than {MAX_ROW_BYTES} bytes unpacked", fields)
+    if mime in (*HTML_TYPES, *_TEXT_TYPES) and (kind := sniff(data[:SNIFF_BYTES])):
+        return _refused(position, "not a page", f"{mime} that begins like {kind} data", fields)
     if mime in HTML_TYPES or (not mime and data.lstrip()[:1] == b"<"):
         return Row(position, fields=fields, page=Page(data, charset, crawled=True))
     if mime in _TEXT_TYPES:

@@ -161,7 +161,8 @@ def _record_size(window: _Window) -> tuple[int, str]:
         return 0, f"torn record: {window.left} of {size} bytes"
     window.need(size + 4)
     after = window.after(size)
-    if after and not after.lstrip(b"\r\n").startswith(_MAGIC[: len(after.lstrip(b"\r\n"))]):
+    following = after.lstrip(b"\r\n")  # some writers end a record with fewer line ends than two
+    if not after.startswith(b"\r\n\r\n") and not following.startswith(_MAGIC[: len(following)]):
         return 0, "Content-Length does not lead to the next record"
     return size, ""
 
