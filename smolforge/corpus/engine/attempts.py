@@ -88,8 +88,8 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _named(place: str, error: SmolforgeError) -> SmolforgeError:
+def _named(place: str, error: Exception) -> Exception:
     """Put the place in front of the message of an error for a person."""
-    if not isinstance(error, MissingDependencyError):
+    if isinstance(error, SmolforgeError) and not isinstance(error, MissingDependencyError):
         error.args = (f"{place}: {error}",)
     return error

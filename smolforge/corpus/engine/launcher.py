@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from smolforge.corpus.engine.child import ChildError, LimitedChild
 from smolforge.corpus.engine.task import Job, Task
-from smolforge.errors import SmolforgeError, place_problem
+from smolforge.errors import place_problem
 from smolforge.store import fsync_tree
 from smolforge.store.atomic import fsync_path
 
@@ -31,7 +31,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Finished:
-    """What became of an attempt. ``why`` says what killed it, empty for none; ``error`` is one for the person.
+    """What became of an attempt. ``why`` says what killed it, empty for none; ``error`` ends the wave.
 
     ``lost``: the place where it ran is gone (a node, a worker of the cluster), which says nothing about the task.
     """
@@ -39,7 +39,7 @@ class Finished:
     number: int
     why: str = ""
     words: str = ""
-    error: SmolforgeError | None = None
+    error: Exception | None = None
     lost: bool = False
 
 
@@ -83,8 +83,8 @@ def perform_limited(child: LimitedChild, attempt: Attempt) -> Finished:
         child.load(attempt.job.__module__)
         job, task, output, argument = attempt.job, attempt.task, attempt.output, attempt.argument
         child.call(perform, job, task, output, argument, timeout=attempt.seconds)
-    except SmolforgeError as error:
-        return Finished(attempt.number, error=error)
     except ChildError as death:
         return Finished(attempt.number, death.why, death.words)
+    except Exception as error:  # of the job, for the person; or of starting the child, which the caller must see too
+        return Finished(attempt.number, error=error)
     return Finished(attempt.number)

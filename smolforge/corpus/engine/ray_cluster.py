@@ -19,9 +19,9 @@ HERE = "auto"
 STARTS = 4
 OBJECT_STORE_BYTES = 80 << 20  # attempts and answers are small; what jobs write goes to files
 # Read by Ray when it is imported. Nothing is reported to anybody; a cluster of this machine's own talks over its
-# loopback device, which Ray calls the manner of Windows and macOS.
+# loopback device, which Ray calls the manner of Windows and macOS, and its workers count as much as our own would.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
 
 
 class RayLauncher:

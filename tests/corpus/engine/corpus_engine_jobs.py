@@ -17,7 +17,7 @@ import pyarrow.parquet  # noqa: F401  (with this module, so that no job's time c
 from smolforge.corpus.engine import Task, kept_batches
 from smolforge.errors import ConfigError, DataError
 
-PATIENCE = 120.0  # seconds; waits end with their event, long before
+PATIENCE = 300.0  # seconds; waits end with their event, long before
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
