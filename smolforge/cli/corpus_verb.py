@@ -7,6 +7,7 @@ import importlib
 
 SUBVERBS = {
     "plan": "show how much of each source a recipe's phases would eat, and refuse what cannot be",
+    "tokenizers": "measure what the corpus's languages cost in several tokenizers",
     "ablate": "train a small model on two corpora or mixtures and say which one predicts better",
     "calibrate": "refit the limits of the quality rules to samples of text",
     "decontaminate": "find documents that hold questions of benchmarks",

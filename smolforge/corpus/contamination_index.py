@@ -116,8 +116,12 @@ def build(items: Sequence[Item]) -> ContaminationIndex:
         "passage": _words([item.passage for item in items])[0],
     }
     names = tuple((item.benchmark, item.name) for item in items)
-    digest = digest_json([FORMAT, [asdict(item) for item in items]])
-    return ContaminationIndex(digest, names, words, _tables(question, by_character))
+    return ContaminationIndex(items_digest(items), names, words, _tables(question, by_character))
+
+
+def items_digest(items: Sequence[Item]) -> str:
+    """Return the digest that an index of these items has."""
+    return digest_json([FORMAT, [asdict(item) for item in items]])
 
 
 def _words(texts: Sequence[str]) -> tuple[Ragged, Ints, Ints]:

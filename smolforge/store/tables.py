@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from smolforge.errors import ConfigError, DataError, MissingDependencyError
+from smolforge.store.atomic import replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -68,6 +69,12 @@ def suffix(path: Path) -> str:
 def write_rows(path: Path, rows: Iterable[Row], columns: Mapping[str, Kind], schema: Any = None) -> None:
     """Write rows as they come. ``columns`` names all of them in order; ``schema`` has the Arrow types of some."""
     _WRITERS[path.suffix](path, rows, columns, schema)
+
+
+def replace_rows(path: Path, rows: Iterable[Row], columns: Mapping[str, Kind]) -> None:
+    """Write rows so that a reader sees the old table or the whole new one; the suffix of ``path`` says its kind."""
+    with replacing(path) as part:
+        _WRITERS[suffix(path)](part, rows, columns, None)
 
 
 def _parquet_source(path: Path) -> Source:
