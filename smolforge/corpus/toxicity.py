@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,10 @@ class ToxicityModel:
         where = [
             (number, *span) for number in np.unique(text_of) for span in _spans(hits[text_of == number], stream, number)
         ]
-        pieces = [texts[number][stream.begins[first] : stream.ends[last]] for number, first, last in where]
+        pieces = [
+            unicodedata.normalize("NFC", texts[number])[stream.begins[first] : stream.ends[last]]
+            for number, first, last in where
+        ]
         scores = self.model.probabilities(pieces, [languages[number] for number, _, _ in where])
         worst, passages = np.zeros(len(texts), np.float32), [""] * len(texts)
         for (number, _, _), piece, score in zip(where, pieces, scores, strict=True):

@@ -71,6 +71,12 @@ def test_spelling_in_capitals_and_terms_of_several_words_are_found(model: Toxici
     assert term_hash("Fils de pute") == term_hash("fils, de pute!") != term_hash("pute de fils")
 
 
+def test_the_passage_is_cut_from_the_composed_text(model: ToxicityModel) -> None:
+    text = "e\u0301" * 50 + " Tu n'es qu'un cre\u0301tin inutile, espe\u0300ce de cre\u0301tin."
+    (passage,) = model.score([text], ["fr"]).passages
+    assert passage.endswith("Tu n'es qu'un crétin inutile, espèce de crétin")
+
+
 def test_real_pages_have_no_listed_terms(model: ToxicityModel) -> None:
     pages = list(pydoc_data.topics.topics.values())
     found = model.score(pages, ["en"] * len(pages))
