@@ -18,10 +18,10 @@ from smolforge.corpus import kernel
 from smolforge.corpus.config import CorpusConfig, DedupConfig
 from smolforge.corpus.dedup_exact import fingerprint
 from smolforge.corpus.document import Document, Verdict
+from smolforge.corpus.encoder import Scorer, load_scorer
 from smolforge.corpus.features import FEATURES, features_of
 from smolforge.corpus.language import detect_all
 from smolforge.corpus.model_config import ToxicityConfig
-from smolforge.corpus.quality import QualityModel
 from smolforge.corpus.toxicity import ToxicityModel
 
 if TYPE_CHECKING:
@@ -114,5 +114,5 @@ def _toxicity_model(config: ToxicityConfig) -> ToxicityModel:
 
 
 @functools.lru_cache(maxsize=1)
-def _quality_model(path: str) -> QualityModel:
-    return QualityModel.load(Path(path).expanduser())
+def _quality_model(path: str) -> Scorer:
+    return load_scorer(Path(path).expanduser())
