@@ -22,9 +22,9 @@ class LineConfig(Config):
 
 
 class SubstringConfig(Config):
-    """Repeated passages. One of at least ``least_bytes`` bytes (UTF-8, white space folded) that stands in a document
-    that comes earlier in keep order, or earlier in the same one, is cut at whole words; at most ``group_mib`` of text
-    is compared at once. A document that is left with fewer than ``least_characters`` goes.
+    """Repeated passages. What of at least ``least_bytes`` bytes (UTF-8) stands in a document that comes earlier in keep
+    order is cut at whole words. At most ``group_mib`` of text is compared at once, which takes 21 times that memory. A
+    document that is left with fewer than ``least_characters`` goes.
     """
 
     least_bytes: int = Field(default=200, ge=32)

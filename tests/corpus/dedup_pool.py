@@ -55,6 +55,7 @@ def _write(folder: Path, texts: Sequence[Text], config: DedupConfig) -> Shard:
         "source": pa.array([each.source for each in texts], pa.string()),
         "label": pa.array([each.label for each in texts], pa.string()),
         "characters": pa.array([len(each.text) for each in texts], pa.int64()),
+        "bytes": pa.array([len(each.text.encode()) for each in texts], pa.int64()),
         "fingerprint": pa.array([bytes.fromhex(fingerprint(each.text)) for each in texts], pa.binary(16)),
         "keys": pa.array([nomination_keys(each.text, each.label, config, {}) for each in texts], pa.list_(pa.uint64())),
     }
