@@ -5,11 +5,13 @@ Read by the recipe; everything the two stages do follows from it, from their inp
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from smolforge.store.config import Config
+from smolforge.store.outside import files_mark
 from smolforge.tokens.shard_names import ShardsBy
 from smolforge.tokens.special import RESERVED
 
@@ -69,12 +71,17 @@ class TokenizerConfig(Config):
         False, description="one token for all that the template puts between a person's words and the model's"
     )
     scaffold_from_tools: bool = Field(True, description="add the names and JSON pieces of tools.json")
+    compare: tuple[str, ...] = Field((), description="other tokenizers to measure beside it: files, or tiktoken:NAME")
 
     @model_validator(mode="before")
     @classmethod
     def _from_preset(cls, values: Any) -> Any:
         chosen = PRESETS.get(str(values.get("preset"))) if isinstance(values, dict) else None
         return {**chosen, **values} if chosen else values
+
+    def fingerprint(self) -> dict[str, str]:
+        """Return what the tokenizers to compare with are."""
+        return {name: files_mark(name) for name in self.compare if Path(name).exists()}
 
     @model_validator(mode="after")
     def _digits_fit(self) -> Self:

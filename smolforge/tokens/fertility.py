@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from smolforge.tokens.template import ChatCodec
 
@@ -17,7 +17,14 @@ REFERENCE = "en"
 _WORD = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\U00020000-\U0002ffff]|[^\W_\u3400-\u4dbf\u4e00-\u9fff]+")
 
 
-def fertility(codec: ChatCodec, texts: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+class EncodesText(Protocol):
+    """Anything that turns texts into ids."""
+
+    def encode_text(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode texts as plain text."""
+
+
+def fertility(codec: EncodesText, texts: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
     """Return per language: ``tokens_per_word``, ``bytes_per_token``, ``split_words`` (share of running words that are
     more than one token, alone), ``texts`` (how many were measured)."""
     result = {}
@@ -36,7 +43,7 @@ def fertility(codec: ChatCodec, texts: Mapping[str, Sequence[str]]) -> dict[str,
     return result
 
 
-def parity(codec: ChatCodec, aligned: Sequence[Mapping[str, str]]) -> dict[str, float]:
+def parity(codec: EncodesText, aligned: Sequence[Mapping[str, str]]) -> dict[str, float]:
     """Return per language its tokens relative to English on sentences that both have (1 = equal)."""
     ratios: dict[str, float] = {}
     for language in sorted({key for row in aligned for key in row} - {"id", REFERENCE}):

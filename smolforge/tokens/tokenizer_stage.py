@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from smolforge.store import StageContext, StageOutcome, read_json, write_atomic, write_json
+from smolforge.tokens.compare import compare, open_encoder
 from smolforge.tokens.config import TokenizerConfig
 from smolforge.tokens.epoch_caps import unimax
 from smolforge.tokens.fertility import copied_values, copy_share, fertility, parity
@@ -46,6 +47,10 @@ def run(config: TokenizerConfig, context: StageContext) -> StageOutcome:
     context.progress.update(2)
     report = _measure(codec, config, corpus, synthesized, measured)
     write_json(context.work / "fertility.json", report)
+    if config.compare:
+        encoders = {"this": codec, **{name: open_encoder(name) for name in config.compare}}
+        measured_texts = _measured_texts(config, corpus)
+        write_json(context.work / "comparison.json", compare(encoders, measured_texts, measured))
     if attempts:
         write_json(context.work / "parity.json", _parity_report(config, attempts, report, context))
     context.progress.update(3)
@@ -113,12 +118,15 @@ def _aligned(corpus: Path) -> list[dict[str, str]]:
     return list(read_jsonl(path)) if path.is_file() else []
 
 
+def _measured_texts(config: TokenizerConfig, corpus: Path) -> dict[str, list[str]]:
+    folder = corpus / ("held_out" if any((corpus / "held_out").glob("part-*.parquet")) else "kept")
+    return texts_by_language(folder, None, MEASURED_BYTES, config.normalization)
+
+
 def _measure(
     codec: ChatCodec, config: TokenizerConfig, corpus: Path, synthesized: Path | None, aligned: list[dict[str, str]]
 ) -> dict[str, dict[str, float]]:
-    folder = corpus / ("held_out" if any((corpus / "held_out").glob("part-*.parquet")) else "kept")
-    texts = texts_by_language(folder, None, MEASURED_BYTES, config.normalization)
-    report = fertility(codec, texts)
+    report = fertility(codec, _measured_texts(config, corpus))
     files = [synthesized / f"{name}.jsonl" for name in config.sets] if synthesized else []
     rows = [row for file in files for row in islice(read_jsonl(file), MEASURED_ROWS)]
     for key, values in (("parity", parity(codec, aligned)), ("copied_alike", copy_share(codec, rows))):

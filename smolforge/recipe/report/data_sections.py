@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, count, fixed, size
+from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, count, fixed, percent, size
 from smolforge.recipe.report.charts import Bar, bar_chart
 from smolforge.recipe.report.gather import Gathered
 
@@ -104,4 +104,39 @@ def tokenizer_section(run: Gathered) -> Section:
     section.add(Chart(bar_chart([("", parity)], x_label="tokens relative to English", line=1.0), caption))
     rows = [[Cell(lang, "code"), *(fixed(row.get(name), 2) for name in FERTILITY)] for lang, row in languages.items()]
     caption = "Copied alike: the share of copied slot values whose tokens in the call also stand in the command."
-    return section.add(Table(["language", *FERTILITY.values()], rows, caption))
+    section.add(Table(["language", *FERTILITY.values()], rows, caption))
+    return section.add(
+        *_parity(run.file("tokenizer", "parity.json")), *_compared(run.file("tokenizer", "comparison.json"))
+    )
+
+
+def _parity(report: dict[str, Any] | None) -> list[Chart | Note]:
+    """What parity-aware merges changed: plain BPE of the same size, and what was chosen."""
+    if not report:
+        return []
+    after, before = report["measured"], report["plain"]["languages"]
+    groups = [(lang, [Bar("plain BPE", before[lang], colour=1), Bar("this", after[lang], colour=0)]) for lang in after]
+    note = f"The worst language takes {report['worst']:.2f} times English's tokens; the limit was {report['limit']:g}."
+    chart = bar_chart(groups, x_label="tokens relative to English", line=1.0)
+    return [Note(note), Chart(chart, "Aligned sentences: plain BPE of the same size, and after parity-aware merges.")]
+
+
+def _compared(report: dict[str, Any] | None) -> list[Chart | Table]:
+    """Other tokenizers on the same text."""
+    if not report:
+        return []
+    languages = sorted({language for row in report.values() for language in row["languages"]})
+    groups = [
+        (lang, [Bar(name, row["languages"][lang]["bytes_per_token"], colour=i) for i, (name, row) in
+                enumerate(report.items()) if row["languages"].get(lang, {}).get("bytes_per_token")])
+        for lang in languages
+    ]  # fmt: skip
+    cells = [
+        [Cell(name, "code"), count(row["vocab_size"]), fixed(row["worst_parity"], 2), percent(row.get("unused")),
+         fixed(row.get("renyi_efficiency"), 3)]
+        for name, row in report.items()
+    ]  # fmt: skip
+    heads = ["tokenizer", "ids", "worst parity", "unused ids (%)", "Rényi efficiency"]
+    caption = "Unused ids and Rényi efficiency depend on the size of the text; compare them within this table."
+    chart = bar_chart([group for group in groups if group[1]], x_label="bytes per token")
+    return [Chart(chart, "Bytes per token, by tokenizer."), Table(heads, cells, caption)]
