@@ -1,11 +1,11 @@
 """Exact duplicates: the same text after NFC and white-space folding is kept once.
 
-Input: fingerprints of all documents. Output: verdicts for the copies, naming the copy that stays.
+Input: shards with the fingerprints of all documents. Output: copies, each with the document that stays.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +27,6 @@ from smolforge.corpus.dedup_tables import (
     shard_tasks,
     write_copies,
 )
-from smolforge.corpus.document import Verdict
 from smolforge.corpus.engine.task import Task
 from smolforge.corpus.shuffle import partition_of, partitions_for, read_partition, write_partitions
 from smolforge.corpus.text import fold
@@ -43,22 +42,6 @@ _ROW_BYTES = 96  # of a row in the shuffle, its id included
 def fingerprint(text: str) -> str:
     """Return the 128-bit digest of the folded text, in hex."""
     return digest_bytes(fold(text).encode())
-
-
-def find_duplicates(rows: Iterable[tuple[str, str, int]]) -> dict[str, Verdict]:
-    """Return verdicts for all but one of each fingerprint.
-
-    ``rows`` are (doc_id, fingerprint, rank of the source in the recipe). The earliest source keeps its copy, then the
-    smallest id: an order that does not depend on how documents were spread over shards.
-    """
-    kept: dict[str, tuple[int, str]] = {}
-    verdicts: dict[str, Verdict] = {}
-    for doc_id, print_, rank in sorted(rows, key=lambda row: (row[2], row[0])):
-        if print_ in kept:
-            verdicts[doc_id] = Verdict(STEP, "same text", f"kept {kept[print_][1]}")
-        else:
-            kept[print_] = (rank, doc_id)
-    return verdicts
 
 
 def find_copies(pool: Pool, runner: Waves, indexes: Sequence[Path] = ()) -> Copies:

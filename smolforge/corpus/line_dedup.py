@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -34,6 +35,9 @@ from smolforge.corpus.language import DECLARED_ONLY
 from smolforge.corpus.minhash import U64, mix
 from smolforge.corpus.near_texts import texts_of
 from smolforge.corpus.shuffle import partition_of, partitions_for, read_partition, write_partitions
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
 
 STEP = "line_dedup"
 REASON = "only boilerplate"
@@ -111,7 +115,7 @@ def hosts_job(task: Task, output: Path, _: None) -> None:
 
 def lines_job(task: Task, output: Path, argument: LinesArgument) -> None:
     """Job: count in how many of a shard's documents each line of a host stands."""
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     table = read_columns(task.inputs[0].path, ("url", "source", "label"))
     rows = alive_rows(task, table.num_rows)
@@ -199,6 +203,12 @@ class Boilerplate:
             return text, 0
         left = set(range(len(lines))).difference(gone)
         return "\n".join(lines[number] for number in sorted(left)).strip("\n"), sum(known[number] for number in gone)
+
+    def cut_all(self, texts: Iterable[str], table: pa.Table) -> Iterator[str]:
+        """Yield texts without boilerplate; the table has their columns url, source and label."""
+        columns = (table[name].to_pylist() for name in ("url", "source", "label"))
+        for text, url, source, label in zip(texts, *columns, strict=True):
+            yield self.cut(text, host_of(url, source), label)[0]
 
     def too_little(self, text: str, cut: int) -> bool:
         """True for a document that had lines cut and is left with too little to keep."""

@@ -12,7 +12,7 @@ places, and a passage stays once in each part; a note says so.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from smolforge.corpus import _text
 from smolforge.corpus.components import ROW_BYTES, Components, bucket_job, bundles, components, write_keys
-from smolforge.corpus.dedup_config import SubstringConfig
+from smolforge.corpus.dedup_config import LineConfig, SubstringConfig
 from smolforge.corpus.dedup_tables import (
     ROW_BITS,
     ROW_MASK,
@@ -40,6 +40,7 @@ from smolforge.corpus.dedup_tables import (
 )
 from smolforge.corpus.engine.task import Part, Task
 from smolforge.corpus.kernel import buffer_of
+from smolforge.corpus.line_dedup import Boilerplate
 from smolforge.corpus.near_texts import texts_of
 from smolforge.corpus.shuffle import partitions_for, read_partition, write_partitions
 from smolforge.corpus.text import HAN
@@ -60,10 +61,20 @@ class PassageArgument:
     ahead: tuple[str, ...]
     partitions: int
     config: SubstringConfig
+    boilerplate: Path | None = None
+    lines: LineConfig | None = None
 
 
-def find_passages(pool: Pool, config: SubstringConfig, runner: Waves) -> tuple[Path, tuple[str, ...]]:
+def find_passages(
+    pool: Pool,
+    config: SubstringConfig,
+    runner: Waves,
+    boilerplate: Path | None = None,
+    lines: LineConfig | None = None,
+) -> tuple[Path, tuple[str, ...]]:
     """Return a ``.npy`` file, int64 (n, 3), of (place, begin, end) in characters, ascending, and notes for the person.
+
+    Where boilerplate lines were found (the file and its configuration), places are those of the text without them.
 
     Waves: ``passage-keys`` (reads the texts), ``passage-buckets``, ``passage-texts`` (reads what shares a hash),
     ``passage-cuts``. A cut takes 21 bytes of memory for each byte of a group.
@@ -71,7 +82,9 @@ def find_passages(pool: Pool, config: SubstringConfig, runner: Waves) -> tuple[P
     tasks = shard_tasks(pool, ())
     sizes = [read_columns(shard.annotations, ("bytes",))["bytes"].to_numpy() for shard in pool.shards]
     sampled = sum(int(size.sum()) for size in sizes) * 4 // config.least_bytes
-    argument = PassageArgument(pool.sources, pool.ahead, partitions_for(sampled * ROW_BYTES), config)
+    argument = PassageArgument(
+        pool.sources, pool.ahead, partitions_for(sampled * ROW_BYTES), config, boilerplate, lines
+    )
     keyed = runner.wave("passage-keys", keys_job, tasks, argument)
     notes: tuple[str, ...] = ()
     cuts: list[Path] = []
@@ -127,18 +140,27 @@ def _divided(labels: I64, sizes: I64, limit: int) -> tuple[I64, tuple[str, ...]]
 
 def keys_job(task: Task, output: Path, argument: PassageArgument) -> None:
     """Job: write a shard's sampled hashes for the shuffle."""
-    rows = alive_rows(task, row_count(task.inputs[0].path))
+    rows = alive_rows(task, row_count(task.inputs[0].path)).astype(np.int64)
     gram = argument.config.least_bytes // 2
     window = argument.config.least_bytes - gram + 1
-    texts = texts_of(task.inputs[1].path, rows.astype(np.int64))
+    texts = _texts(task, rows, argument)
     found: list[NDArray[np.uint64]] = [np.empty(0, np.uint64)]
     counts: list[I64] = [np.empty(0, np.int64)]
     while batch := list(islice(texts, _BATCH)):
         keys, count = _text.passage_keys(*buffer_of(batch), gram, window)
         found.append(keys)
         counts.append(count)
-    places = np.repeat(places_of(part_number(task.name), rows), np.concatenate(counts))
+    places = np.repeat(places_of(part_number(task.name), rows.astype(np.uint64)), np.concatenate(counts))
     write_keys(output, np.concatenate(found), places, argument.partitions)
+
+
+def _texts(task: Task, rows: I64, argument: PassageArgument) -> Iterator[str]:
+    """Yield the texts of a shard's rows, without boilerplate lines."""
+    texts = texts_of(task.inputs[1].path, rows)
+    if argument.boilerplate is None or argument.lines is None:
+        return texts
+    table = read_columns(task.inputs[0].path, ("url", "source", "label")).take(rows)
+    return Boilerplate.load(argument.boilerplate, argument.lines).cut_all(texts, table)
 
 
 def texts_job(task: Task, output: Path, argument: PassageArgument) -> None:
@@ -157,7 +179,7 @@ def texts_job(task: Task, output: Path, argument: PassageArgument) -> None:
         "source": pa.array([ranks[name] for name in source], pa.uint32()),
         "doc_id": table["doc_id"],
         "place": place,
-        "text": pa.array(list(texts_of(task.inputs[1].path, rows)), pa.large_string()),
+        "text": pa.array(list(_texts(task, rows, argument)), pa.large_string()),
     }
     write_partitions(output, pa.table(columns), group.astype(np.int64))
 
@@ -228,7 +250,7 @@ class Passages:
         return cls(np.load(path, mmap_mode="r"), config)
 
     def cut(self, text: str, place: int) -> tuple[str, int]:
-        """Return a document's text, as it was read, without repeated passages, and how many were cut."""
+        """Return a document's text (without boilerplate lines) without repeated passages, and how many were cut."""
         first, last = np.searchsorted(self._table[:, 0], [place, place + 1])
         if first == last:
             return text, 0

@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from smolforge.corpus import _text
-from smolforge.corpus.dedup_config import SubstringConfig
+from smolforge.corpus.dedup_config import LineConfig, SubstringConfig
 from smolforge.corpus.dedup_tables import Pool
+from smolforge.corpus.line_dedup import Boilerplate, find_boilerplate
 from smolforge.corpus.substring_dedup import Passages, find_passages, whole_words
 from tests.corpus.dedup_pool import Text, ids_of, pool, runner, with_masks
 from tests.corpus.test_corpus_near_dedup import prose, spread
@@ -123,3 +124,21 @@ def test_a_document_of_nothing_but_repeated_passages_is_told(tmp_path: Path) -> 
     text, count = passages.cut(texts[1].text, 1)
     assert count == 1 and passages.too_little(text, count)
     assert not passages.too_little(*passages.cut(texts[0].text, 0))
+
+
+def test_places_are_those_of_the_text_without_boilerplate_lines(tmp_path: Path) -> None:
+    config = LineConfig(documents=4, share=0.5)
+    frame = "Home and news\nSign in here\n"
+    bodies = [f"{prose(n, 20 - n)} {QUOTE} {prose(50 + n, 10)}" for n in range(6)]
+    texts = [Text(f"d{n}", frame * (n % 2) + body, url="https://x.example/") for n, body in enumerate(bodies)]
+    texts += [Text(f"e{n}", frame + prose(90 + n), url="https://x.example/") for n in range(4)]
+    given = pool(tmp_path / "in", [texts])
+    work = runner(tmp_path / "work")
+    lines = find_boilerplate(given, config, work)
+    file, _ = find_passages(given, CONFIG, work, lines, config)
+    passages, boilerplate = Passages.load(file, CONFIG), Boilerplate.load(lines, config)
+    for place, each in enumerate(texts[1:6], 1):
+        text, count = boilerplate.cut(each.text, "x.example", "en")
+        assert count == 2 * (place % 2)
+        assert QUOTE.strip() in text and QUOTE.strip() not in passages.cut(text, place)[0]
+        assert passages.cut(text, place)[0].startswith(bodies[place][:100])
