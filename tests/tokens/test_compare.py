@@ -37,7 +37,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_gguf_file_gives_the_figures_of_its_tokenizer_json(file: Path, tmp_path: Path) -> None:
-    data = from_tokenizer_json(read_json(file), "qwen35", 560, "test")
+    data = from_tokenizer_json(read_json(file), "qwen35", open_encoder(str(file)).vocab_size, "test")
     gguf = tmp_path / "t.gguf"
     write_gguf(gguf, {"general.architecture": "llama", **tokenizer_metadata(data)}, [], [])
     found = compare({name: open_encoder(str(path)) for name, path in (("json", file), ("folder", file.parent),
@@ -105,5 +105,5 @@ def test_the_stage_compares_where_the_recipe_names_tokenizers(corpus: Path, file
     config = TokenizerConfig(preset="8k", vocab_size=520, balance="sample", compare=(str(file),))
     tokenizer_stage.run(config, StageContext(work, {"corpus": Artifact.open(corpus)}, 0))
     report = read_json(work / "comparison.json")
-    assert set(report) == {"this", str(file)} and report["this"]["vocab_size"] == 520
+    assert set(report) == {"this", str(file)} and report["this"]["vocab_size"] <= 520
     assert config.fingerprint() == {str(file): config.fingerprint()[str(file)]} and config.fingerprint()[str(file)]
