@@ -66,6 +66,8 @@ def tidy(text: str) -> str:
 def licence_hint(markup: str) -> str:
     """Return the licence that a page's ``rel=license`` link names, as an SPDX identifier where it is a Creative
     Commons one, else its address; "" where there is none. A Creative Commons address elsewhere is a hint as well."""
+    if "licen" not in markup and "creativecommons" not in markup:
+        return ""  # most pages: a search costs more than all else of them
     link = _REL.search(markup)
     address = _HREF.search(link[0]) if link else None
     found = _LICENCE.search(address[1].lower() if address else markup)
