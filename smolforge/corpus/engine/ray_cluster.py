@@ -108,7 +108,10 @@ def _connect(ray: Any, address: str, width: int) -> None:
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False)
     except (ConnectionError, ValueError, RuntimeError, ImportError) as error:
-        raise ConfigError(f"corpus.cluster: no Ray cluster answers at '{address}' ({_first_line(error)})") from None
+        raise ConfigError(
+            f"corpus.cluster: no Ray cluster answers at '{address}' ({_first_line(error)}); "
+            "one that asks for a token needs RAY_AUTH_MODE=token and its token in ~/.ray/auth_token here"
+        ) from None
 
 
 def _start(ray: Any, width: int) -> None:
