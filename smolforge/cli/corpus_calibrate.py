@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Fit, show, write."""
     from smolforge.cli.table import render
-    from smolforge.corpus.calibrate import new_limits, refit, rows, write_profile
+    from smolforge.corpus.calibrate import FEWEST, new_limits, refit, rows, write_profile
     from smolforge.corpus.rules import load_profile
     from smolforge.corpus.sample import read_samples
     from smolforge.errors import ConfigError, DataError, nearest
@@ -47,7 +47,10 @@ def run(options: argparse.Namespace) -> int:
     language = options.reference_language
     if language not in trusted:
         raise DataError(f"no documents in '{language}' among {', '.join(trusted) or 'nothing'}: name --reference")
-    refits = refit(profile, samples, trusted[language], language, options.features)
+    chosen = {code: columns for code, columns in samples.items() if len(columns["words"]) >= FEWEST}
+    if few := sorted(set(samples) - set(chosen)):
+        print(f"fewer than {FEWEST} documents, left as they are: {', '.join(few)}", file=sys.stderr)
+    refits = refit(profile, chosen, trusted[language], language, options.features)
     if not refits:
         raise DataError(f"the sample has no language besides '{language}' whose limits could be refitted")
     if options.json:

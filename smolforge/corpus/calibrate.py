@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus.features import MEANING
+from smolforge.corpus.language import DECLARED_ONLY
 from smolforge.corpus.rules import Columns, Limits, RuleProfile, profile_place
 from smolforge.errors import DataError
 from smolforge.store import write_atomic
@@ -36,7 +37,7 @@ class Refit:
     language: str
     feature: str
     side: str
-    old: float
+    old: float | None
     new: float
     dropped_before: float
     dropped_after: float
@@ -52,8 +53,8 @@ def refit(
 ) -> list[Refit]:
     """Return the refitted limits of every language in ``samples`` but the reference language itself.
 
-    ``features`` chooses which (default: all that the profile limits, without ``KEPT``). DataError for a sample of
-    fewer than ``FEWEST`` documents.
+    ``features`` chooses which, limited in the language so far or not (default: all that are, without ``KEPT``).
+    DataError for a sample of fewer than ``FEWEST`` documents.
     """
     trusted = profile.limits(reference_language)
     chosen = features or [feature for feature in trusted if feature not in KEPT]
@@ -61,12 +62,13 @@ def refit(
         if (size := _size(columns)) < FEWEST:
             raise DataError(f"{size} documents in '{language}': at least {FEWEST} are needed to fit limits to them")
     found: list[Refit] = []
-    for language in sorted(set(samples) - {reference_language}):
+    for language in sorted(set(samples) - {reference_language} - DECLARED_ONLY):
         present = profile.limits(language)
         for feature in chosen:
             values, trusted_values = samples[language][feature], reference[feature]
-            for side, limit, old in zip(("low", "high"), trusted[feature], present[feature], strict=True):
-                if limit is None or old is None:
+            pairs = zip(("low", "high"), trusted[feature], present.get(feature, (None, None)), strict=True)
+            for side, limit, old in pairs:
+                if limit is None or (old is None and not features):
                     continue
                 new = _carried(side, limit, trusted_values, values, feature)
                 shares = (_dropped(values, old, side), _dropped(values, new, side))
@@ -78,7 +80,9 @@ def _size(columns: Columns) -> int:
     return len(next(iter(columns.values())))
 
 
-def _dropped(values: NDArray[np.float32], limit: float, side: str) -> float:
+def _dropped(values: NDArray[np.float32], limit: float | None, side: str) -> float:
+    if limit is None:
+        return 0.0
     broken = values < np.float32(limit) if side == "low" else values > np.float32(limit)
     return round(float(broken.mean()), 4)
 
@@ -108,7 +112,7 @@ def new_limits(refits: Iterable[Refit], profile: RuleProfile) -> dict[str, Limit
     found: dict[str, dict[str, tuple[float | None, float | None]]] = {}
     for each in refits:
         limits = found.setdefault(each.language, dict(profile.languages.get(each.language, {})))
-        low, high = limits.get(each.feature, profile.limits(each.language)[each.feature])
+        low, high = limits.get(each.feature, profile.limits(each.language).get(each.feature, (None, None)))
         limits[each.feature] = (each.new, high) if each.side == "low" else (low, each.new)
     return {**found}
 

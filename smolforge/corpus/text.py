@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import Literal
 
 # A word is a run of letters and digits; an apostrophe or hyphen inside joins. A Han character is a word.
 HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
@@ -21,6 +22,8 @@ _ELISION = re.compile(
 ARABIC_MARKS = re.compile(r"[\u064b-\u065f\u0670\u0640]")
 DIACRITICS = re.compile(r"[\u0300-\u036f\u064b-\u065f\u0670\u06d6-\u06ed]")
 _DIGIT = re.compile(r"\d")
+_UNBROKEN = re.compile(r"\S{1000}")
+_PIECES = re.compile(r"\S{1,1000}\s*|\s+")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 
 
@@ -49,6 +52,17 @@ def paragraphs(text: str) -> list[str]:
     return [block for block in (raw.strip() for raw in _PARAGRAPH.split(text)) if block]
 
 
+def normalize(form: Literal["NFC", "NFD"], text: str) -> str:
+    """Return a Unicode normal form in time that grows with the text alone.
+
+    Sorting a run of marks takes the square of its length, so a text with 1,000 characters between two blanks is
+    normalized in pieces of at most so many; marks across such a cut are not joined.
+    """
+    if _UNBROKEN.search(text) is None:
+        return unicodedata.normalize(form, text)
+    return "".join(unicodedata.normalize(form, piece) for piece in _PIECES.findall(text))
+
+
 def fold(text: str) -> str:
     """Return NFC text with every run of white space as one blank: the form that exact duplicates share."""
     return " ".join(unicodedata.normalize("NFC", text).split())
@@ -58,8 +72,7 @@ def nomination_words(text: str, language: str) -> list[str]:
     """Words for MinHash: lower case, digits as 0, no punctuation, no diacritics (FineWeb's normalisation)."""
     text = _DIGIT.sub("0", text.lower())
     if not text.isascii():
-        bare = DIACRITICS.sub("", unicodedata.normalize("NFD", text))
-        text = unicodedata.normalize("NFC", bare)
+        text = normalize("NFC", DIACRITICS.sub("", normalize("NFD", text)))
     return words(text, language)
 
 

@@ -1,4 +1,4 @@
-"""Runs tests with a native module from another folder, such as one built with the sanitizers.
+"""Runs tests with the native modules from another folder, such as one where they are built with the sanitizers.
 
 ``python -m tests.native.sanitized_run FOLDER PYTEST_ARGUMENT...``; with ``--overrun`` as the only argument it hands the
 module an array that claims more bytes than it has, which a working address sanitizer must not survive.
@@ -6,20 +6,24 @@ module an array that claims more bytes than it has, which a working address sani
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
 
-NAME = "smolforge.engine._native"
+NAMES = ("smolforge.engine._native", "smolforge.corpus._text")
 
 
-def take_module_from(folder: Path) -> None:
-    """Load the module in ``folder`` under the name by which everything imports it."""
-    (path,) = folder.glob("_native*.so")
-    spec = importlib.util.spec_from_file_location(NAME, path)
-    assert spec is not None and spec.loader is not None
-    sys.modules[NAME] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules[NAME])
+def take_modules_from(folder: Path) -> None:
+    """Load the modules in ``folder`` under the names by which everything imports them."""
+    for name in NAMES:
+        (path,) = folder.glob(f"{name.rpartition('.')[2]}*.so")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        room, _, stem = name.rpartition(".")
+        setattr(importlib.import_module(room), stem, module)  # "from room import stem" looks here first
 
 
 def overrun() -> None:
@@ -35,15 +39,17 @@ def overrun() -> None:
 
 def main(folder: str, *arguments: str) -> int:
     """Return the exit code of pytest."""
-    take_module_from(Path(folder))
+    take_modules_from(Path(folder))
     if arguments == ("--overrun",):
         overrun()
         return 0
     import pytest
 
+    from smolforge.corpus import _text
     from smolforge.engine import _native
 
-    assert _native.__file__ is not None and Path(_native.__file__).parent == Path(folder).resolve()
+    for module in (_native, _text):
+        assert module.__file__ is not None and Path(module.__file__).parent == Path(folder).resolve()
     # Captured output would take the sanitizers' messages along when they end the process.
     return int(pytest.main(["-s", "-p", "no:xdist", "-p", "no:cacheprovider", *arguments]))
 

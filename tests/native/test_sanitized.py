@@ -22,6 +22,12 @@ FOLDER = ROOT / "build" / "sanitized"
 CONFIGURE = ["-DSMOLFORGE_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DPython_EXECUTABLE={sys.executable}"]
 TESTS = [f"tests/native/test_{name}.py" for name in ("hostile", "fuzz", "pack")]
 MORE = ["tests/native/test_forward.py", "-k", "not instruction_set"]  # of the best set alone: minutes with any other
+TEXT = [
+    "tests/native/test_text_hostile.py",
+    *(f"tests/corpus/test_{name}.py" for name in ("features", "fineweb_rules")),
+    "-k",
+    "not for_every_character",  # a million of Python's own, nothing native
+]
 # Leaks at exit are Python's own. With malloc for everything, the ends of small objects are watched too.
 OPTIONS = {
     "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
@@ -76,4 +82,9 @@ def test_no_set_reads_or_writes_out_of_bounds_or_leaves_the_language(preload: st
     if isa not in _native.isas():
         pytest.skip(f"this build and CPU have no {isa}")
     done = run(preload, *TESTS, *(MORE if isa == _native.isas()[0] else ()), isa=isa)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+
+
+def test_the_text_kernels_stay_in_bounds_on_hostile_text(preload: str) -> None:
+    done = run(preload, *TEXT)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
