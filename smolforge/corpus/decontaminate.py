@@ -63,7 +63,7 @@ class Contamination:
     @classmethod
     def of_folder(cls, config: DecontaminationConfig) -> Contamination:
         """Read and index the configured folder; DataError where there is nothing to look for."""
-        return cls(build(read_pack(Path(config.benchmarks))), config)
+        return cls(build(read_pack(Path(config.benchmarks).expanduser())), config)
 
     def check_all(self, texts: Sequence[str]) -> list[tuple[Match, ...]]:
         """Return the items each text holds, best first; () for a clean one. Any language: words decide."""

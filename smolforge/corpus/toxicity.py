@@ -54,7 +54,7 @@ class ToxicityModel:
         """Read the configured model, or the one that comes with the package."""
         shipped = importlib.resources.files("smolforge.corpus") / "rules" / "toxicity" / "model.npz"
         with importlib.resources.as_file(shipped) as path:
-            return cls(QualityModel.load(Path(config.model) if config.model else path))
+            return cls(QualityModel.load(Path(config.model).expanduser() if config.model else path))
 
     def score(self, texts: Sequence[str], languages: Sequence[str]) -> Toxicity:
         """Score texts; a language without a list has no listed terms."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import json
 import pydoc_data.topics
+import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from smolforge.cli.main import main
+from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document, write_documents
+from smolforge.corpus.model_config import ToxicityConfig
 from smolforge.corpus.quality import QualityModel
 from smolforge.corpus.rubric import POINTS
 from tests.corpus.scripted_server import Body, Handler, scripted
 
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "scoring.md").read_text(encoding="utf-8")
 QUESTION = "Which gas do submarine engineers scrub from cabin air with lithium hydroxide?"
 
 
@@ -91,3 +96,23 @@ def test_what_cannot_be_is_one_line_that_says_so(
         assert main(["corpus", *words]) == 2
         error = capsys.readouterr().err
         assert said in error and error.count("\n") == 1
+
+
+def test_the_commands_and_settings_of_the_page_work(
+    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "arc.jsonl").write_text(json.dumps({"question": QUESTION}) + "\n")
+    rows = [{"text": f"{word} number {i}", "toxic": word == "awful"} for word in ("awful", "fine") for i in range(150)]
+    (tmp_path / "comments.csv").write_text("text,toxic\n" + "".join(f"{r['text']},{r['toxic']}\n" for r in rows))
+    commands = [line.split() for line in re.findall(r"^    smolforge (corpus .*)$", PAGE, re.MULTILINE)]
+    assert [words[1] for words in commands] == ["label", "train-quality", "train-quality", "decontaminate"]
+    with scripted(judge) as server:
+        for words in commands:
+            assert main([server.base_url if word.startswith("http:") else word for word in words]) == 0
+    assert "arc" in capsys.readouterr().out
+    settings = yaml.safe_load(re.search(r"^    corpus:\n(      .*\n)+", PAGE, re.MULTILINE)[0])["corpus"]  # type: ignore[index]
+    config = CorpusConfig.model_validate({"sources": ["pydoc_topics"], **settings})
+    assert config.quality is not None and config.quality.top == 0.1
+    assert config.toxicity == ToxicityConfig() and config.decontaminate is not None
