@@ -7,13 +7,13 @@ every step, and the folders of the finish wave. The driver holds arrays; documen
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from smolforge.corpus import dedup_exact, line_dedup, near_dedup
+from smolforge.corpus import dedup_exact, line_dedup, near_dedup, substring_dedup
 from smolforge.corpus.benchmark_pack import read_pack
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.contamination_index import build as build_index
@@ -28,13 +28,14 @@ from smolforge.corpus.ingest import Ledger, units
 from smolforge.corpus.judge import QualityArgument, judge_shard, quality_floors, quality_shard
 from smolforge.corpus.read_job import LOST_REASON, LOST_STEP, Lost, lost_task, read_task, shards_of, unit_tasks
 from smolforge.corpus.shards import Shard, Shards
-from smolforge.corpus.verdicts import alive, same_or_write, verdict_table, write_verdicts
+from smolforge.corpus.verdicts import alive, read_verdicts, same_or_write, verdict_table, write_verdicts
+from smolforge.errors import DataError
 from smolforge.store import StageContext, read_json
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-_NOTES_SHOWN = 5
+_NOTES_SHOWN, _REASONS_SHOWN = 5, 4
 
 
 def benchmarks_task(task: Task, output: Path, config: CorpusConfig) -> None:
@@ -120,22 +121,40 @@ class Build:
         for each in self._poisoned("finish"):
             died[each.task].append(each)
         self._write("poisoned", (_poisoned_verdicts(died[shard.name]) for shard in self.shards))
+        self._refuse_nothing()
         if self.config.save_index is not None:
             folder = self.context.work / "index"
             write_index(self._pool(), folder, self.config.save_index, self.config.dedup, self.runner)
         folder = self.scratch / "verdicts" / "division"
         self.verdicts["division"] = divide(self.shards, self.finished, groups, self.config, self.context.seed, folder)
 
+    def _refuse_nothing(self) -> None:
+        """Raise DataError where no document is left, with the reasons for it."""
+        documents = sum(shard.rows for shard in self.shards)
+        reasons: Counter[str] = Counter()
+        for shard in self.shards:
+            table = read_verdicts(self._verdicts(shard))
+            reasons.update(map("{}: {}".format, table["step"].to_pylist(), table["reason"].to_pylist()))
+        if reasons.total() == documents:
+            common = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN))
+            raise DataError(f"corpus: none of {documents} documents passed the steps ({common or 'nothing was read'})")
+
     def _edit_plan(self) -> EditPlan:
-        """Find what the finish wave goes by: boilerplate lines and benchmarks, where the steps are on."""
+        """Find what the finish wave goes by: boilerplate lines, passages and benchmarks, where the steps are on."""
         lines = None
         if self.config.line_dedup is not None:
             lines = line_dedup.find_boilerplate(self._pool(), self.config.line_dedup, self.runner)
+        passages = None
+        if self.config.substring_dedup is not None:
+            cuts = (self.config.substring_dedup, self.runner, lines, self.config.line_dedup)
+            passages, notes = substring_dedup.find_passages(self._pool(), *cuts)
+            for note in notes:
+                self.context.progress.note(note)
         if self.config.decontaminate is not None:
             (self.benchmarks,) = self.runner.wave(
                 "benchmarks", benchmarks_task, [Task("index.npz", (), 0)], self.config
             )
-        return EditPlan(self.config, lines, self.benchmarks)
+        return EditPlan(self.config, lines, passages, self.benchmarks)
 
     def task(self, shard: Shard, *files: Path, items: int | None = None) -> Task:
         """Return a task over files of a shard and all its verdicts so far; ``items`` are its rows by default."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from smolforge.corpus.dedup_config import LineConfig
+from smolforge.corpus.dedup_config import LineConfig, SubstringConfig
 from smolforge.corpus.extract.config import ExtractConfig
 from smolforge.corpus.model_config import DecontaminationConfig, QualityConfig, ToxicityConfig
 from smolforge.store import Config, digest_json
@@ -106,7 +106,7 @@ class DedupConfig(Config):
 
 
 class PiiConfig(Config):
-    """Which kinds of personal data are masked."""
+    """Which kinds of personal data are masked. With a ``key`` of its own, a corpus has placeholders of its own."""
 
     kinds: tuple[Literal["email", "ip", "phone", "iban", "card", "secret"], ...] = (
         "email",
@@ -116,6 +116,7 @@ class PiiConfig(Config):
         "card",
         "secret",
     )
+    key: str = ""
 
 
 class LanguageConfig(Config):
@@ -165,6 +166,7 @@ class CorpusConfig(EngineConfig):
     toxicity: ToxicityConfig | None = None
     dedup: DedupConfig = DedupConfig()
     line_dedup: LineConfig | None = None
+    substring_dedup: SubstringConfig | None = None
     decontaminate: DecontaminationConfig | None = None
     indexes: tuple[str, ...] = ()
     save_index: str | None = Field(default=None, pattern=r"^[\w.-]+$")

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smolforge.corpus import decontaminate, line_dedup
+from smolforge.corpus import decontaminate, line_dedup, substring_dedup
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.contamination_index import ContaminationIndex
+from smolforge.corpus.dedup_tables import ROW_BITS
 from smolforge.corpus.document import Document, Verdict
 from smolforge.corpus.funnel import EDITS
 from smolforge.corpus.pii import mask
@@ -22,10 +23,12 @@ from smolforge.corpus.pii import mask
 
 @dataclass(frozen=True)
 class EditPlan:
-    """What the steps go by. ``boilerplate``: the file of keys; ``benchmarks``: the index; None where a step is off."""
+    """What the steps go by: ``boilerplate``, the file of keys; ``passages``, the file of cuts; ``benchmarks``, the
+    index. None where a step is off."""
 
     config: CorpusConfig
     boilerplate: Path | None = None
+    passages: Path | None = None
     benchmarks: Path | None = None
 
 
@@ -51,10 +54,12 @@ class Edited:
 class Editor:
     """Takes documents through all steps, a batch at a time; a document's result does not depend on its neighbours."""
 
-    def __init__(self, plan: EditPlan) -> None:
-        self._kinds = plan.config.pii.kinds
+    def __init__(self, plan: EditPlan, shard: int) -> None:
+        self._pii, self._shard = plan.config.pii, shard
         lines = plan.config.line_dedup
         self._boilerplate = line_dedup.Boilerplate.load(plan.boilerplate, lines) if plan.boilerplate and lines else None
+        cuts = plan.config.substring_dedup
+        self._passages = substring_dedup.Passages.load(plan.passages, cuts) if plan.passages and cuts else None
         self._contamination = _contamination(plan) if plan.benchmarks else None
 
     def edit(self, batch: Sequence[tuple[int, Document, str]]) -> list[Edited]:
@@ -63,10 +68,12 @@ class Editor:
         for edited, (_, document, _) in zip(done, batch, strict=True):
             self._cut_lines(edited, document)
             edited.resize(line_dedup.STEP)
-            edited.resize("substring_dedup")
+            if edited.verdict is None:
+                self._cut_passages(edited)
+                edited.resize(substring_dedup.STEP)
         self._decontaminate(list(_open(done)))
         for edited in _open(done):
-            edited.text, counts = mask(edited.text, edited.label, self._kinds)
+            edited.text, counts = mask(edited.text, edited.label, self._pii.kinds, self._pii.key)
             edited.resize("pii")
             if counts:
                 edited.changes["masked"] = counts
@@ -82,6 +89,16 @@ class Editor:
         if self._boilerplate.too_little(edited.text, cut):
             evidence = f"{cut} lines cut, {len(edited.text.strip())} characters left"
             edited.verdict = Verdict(line_dedup.STEP, line_dedup.REASON, evidence)
+
+    def _cut_passages(self, edited: Edited) -> None:
+        if self._passages is None:
+            return
+        edited.text, cut = self._passages.cut(edited.text, self._shard << ROW_BITS | edited.row)
+        if cut:
+            edited.changes["repeated_passages"] = cut
+        if self._passages.too_little(edited.text, cut):
+            evidence = f"{cut} passages cut, {len(edited.text.strip())} characters left"
+            edited.verdict = Verdict(substring_dedup.STEP, substring_dedup.REASON, evidence)
 
     def _decontaminate(self, open_documents: Sequence[Edited]) -> None:
         if self._contamination is None:

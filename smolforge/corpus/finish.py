@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from smolforge.corpus.dedup_tables import part_number
 from smolforge.corpus.document import Document, read_documents, read_rows
 from smolforge.corpus.edit import Edited, Editor, EditPlan
 from smolforge.corpus.engine import Task
@@ -42,7 +43,7 @@ def finish_shard(task: Task, output: Path, argument: FinishArgument) -> None:
     documents, annotations, *verdicts = (Path(part.path) for part in task.inputs)
     passes = alive(verdicts, task.inputs[0].last)
     chosen = (each for each in _documents(documents, annotations) if passes[each[0]] and each[0] in task)
-    editor = Editor(argument.plan)
+    editor = Editor(argument.plan, part_number(task.name))
     done: list[Edited] = []
     while batch := list(itertools.islice(chosen, _BATCH)):
         done += editor.edit(batch)

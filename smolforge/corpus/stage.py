@@ -29,7 +29,8 @@ from smolforge.errors import MissingDependencyError
 from smolforge.store import StageContext, StageOutcome, read_json, write_atomic, write_json
 
 SCRATCH = "scratch"
-_OPTIONAL = ("quality", "toxicity", "line_dedup", "decontaminate")  # steps, and the sections that switch them on
+# Steps, and the sections of the configuration that switch them on.
+_OPTIONAL = ("quality", "toxicity", "line_dedup", "substring_dedup", "decontaminate")
 
 
 def run(config: CorpusConfig, context: StageContext) -> StageOutcome:
