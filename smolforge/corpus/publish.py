@@ -65,7 +65,7 @@ def _samples(divided: Sequence[Path]) -> Iterator[dict[str, object]]:
     for folder in divided:
         file = folder / "samples.jsonl"
         if file.is_file():
-            rows = map(json.loads, file.read_text(encoding="utf-8").splitlines())
-            kept = smallest([*kept, *((row["draw"], row, 0) for row in rows)])
+            with file.open(encoding="utf-8", newline="\n") as lines:  # U+0085 in a text ends no row
+                kept = smallest([*kept, *((row["draw"], row, 0) for row in map(json.loads, lines))])
     for _, row, _ in kept:
         yield {name: value for name, value in row.items() if name != "draw"}
