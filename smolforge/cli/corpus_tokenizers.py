@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,8 @@ def run(options: argparse.Namespace) -> int:
     from smolforge.tokens.inputs import read_jsonl, texts_by_language
 
     folder, own = _corpus(options.corpus)
-    names = {name: _resolved(name) for name in options.tokenizers} or {**own, **dict(_present())}
+    given = dict(zip(_short(options.tokenizers), map(_resolved, options.tokenizers), strict=True))
+    names = given or {**own, **dict(_present())}
     if not names:
         raise ConfigError("no tokenizer is here; name one: tokenizer.json, a GGUF file, tiktoken:o200k_base")
     held_out = folder / "held_out"
@@ -63,6 +64,13 @@ def _corpus(path: Path) -> tuple[Path, dict[str, str]]:
     if corpus is None:
         raise ConfigError(f"{path}: its corpus stage has not finished; run it: smolforge run {path} --until corpus")
     return corpus.path, {recipe.header.name: str(tokenizer.path)} if tokenizer else {}
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Return what tokenizers are called in tables: the folder's or file's own name, unless two share it."""
+    paths = [Path(name) for name in names]
+    own = [path.parent.name if path.name == "tokenizer.json" else path.name for path in paths]
+    return list(names) if len(set(own)) < len(own) or "" in own else own
 
 
 def _resolved(name: str) -> str:

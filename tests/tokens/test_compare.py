@@ -96,7 +96,7 @@ def test_the_command_prints_a_table_a_measure_and_json(
     assert all(word in out for word in ("tokens a word", "bytes a token", "tokens relative to English", "unused ids"))
     assert main(["corpus", "tokenizers", str(corpus), str(file), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
-    assert set(result[str(file)]["languages"]) == set(TEXTS) and render(result)
+    assert set(result[file.parent.name]["languages"]) == set(TEXTS) and render(result)
 
 
 def test_the_stage_compares_where_the_recipe_names_tokenizers(corpus: Path, file: Path, tmp_path: Path) -> None:
