@@ -2,7 +2,8 @@
 
 In: a Parquet file or folder with a column ``text`` (and ``language``: English is taken; without it, this Python's own
 help pages), and a Python that has datatrove, by default the one of the virtual environment $SMOLFORGE_PEERS/datatrove:
-``python -m venv P && P/bin/pip install datatrove spacy orjson tokenizers 'xxhash<4'``.
+``python -m venv P && P/bin/pip install datatrove spacy orjson tokenizers 'xxhash<4'`` and, for the crawl (``crawl.py``,
+``warc_row.py``), ``'trafilatura<1.12' lxml_html_clean warcio faust-cchardet python-magic py3langid pyarrow``.
 Out: MB/s of CPU time, the share of equal keep-or-drop decisions, and the documents judged otherwise.
 
     python benchmarks/corpus.py [--documents FOLDER] [--count 3000] [--json FILE]
@@ -23,6 +24,7 @@ from typing import Any
 
 from edge.models import peers_folder
 from edge.texts import english_texts
+from warc_row import end_to_end, page_texts
 
 TURNS = 3
 PEER_RULES = """
@@ -78,6 +80,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--documents", type=Path, help="Parquet file or folder")
     parser.add_argument("--count", type=int, default=3000, help="documents (3000)")
+    parser.add_argument("--pages", type=int, default=1200, help="texts that become pages of a crawl (1200)")
     parser.add_argument("--peer", type=Path, default=peers_folder() / "datatrove" / "bin" / "python")
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
@@ -87,6 +90,9 @@ def main() -> int:
     texts = english_texts(options.documents, options.count)
     print(f"{len(texts)} documents, {_megabytes(texts):.1f} MB")
     claims = {**_rules(texts, options.peer), **_signatures(texts, options.peer)}
+    claim, line = end_to_end(page_texts(options.documents, options.pages), options.peer)
+    print(line)
+    claims["WARC to clean Parquet, MB/s of HTML on one core"] = claim
     if options.json:
         options.json.write_text(json.dumps(claims, indent=2) + "\n")
     return 0
@@ -110,11 +116,16 @@ def _rules(texts: list[str], peer: Path) -> dict[str, Any]:
 
 def _signatures(texts: list[str], peer: Path) -> dict[str, Any]:
     from smolforge.corpus.config import DedupConfig
-    from smolforge.corpus.near_dedup import nomination_keys
+    from smolforge.corpus.kernel import buffer_of, nominate
+
+    shape = DedupConfig()
+    nominate(
+        buffer_of(["It is a warm day."]), ["en"], shape.bands, shape.rows, shape.shingle
+    )  # its tables are not timed
 
     def sign() -> int:
-        cache: dict[str, int] = {}
-        return sum(len(nomination_keys(text, "en", DedupConfig(), cache)) for text in texts)
+        keys, _ = nominate(buffer_of(texts), ["en"] * len(texts), shape.bands, shape.rows, shape.shingle)
+        return int(keys.size)
 
     found = _turns(texts, sign, PEER_MINHASH, peer)
     print(f"MinHash: {found.ours:.2f} MB/s, datatrove {found.peer:.3f} MB/s: {found.ratio:.1f}x")

@@ -38,10 +38,11 @@ class NetworkError(SmolforgeError):
 
 
 class MissingDependencyError(SmolforgeError):
-    """An optional package is not installed; the message says which extra brings it."""
+    """An optional package is not installed; the message says which extra brings it ("": the package by itself)."""
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
-        super().__init__(f"{purpose} needs the package '{package}': pip install 'smolforge[{extra}]'")
+        what = f"'smolforge[{extra}]'" if extra else package
+        super().__init__(f"{purpose} needs the package '{package}': pip install {what}")
         self.package, self.extra = package, extra
 
 

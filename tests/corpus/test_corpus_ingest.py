@@ -16,7 +16,6 @@ from smolforge.corpus.config import CorpusConfig, SourceSpec
 from smolforge.corpus.document import Document
 from smolforge.corpus.ingest import Ingestion, jsonl
 from smolforge.corpus.ingest.catalogue import parse_mo, parse_po
-from smolforge.corpus.ingest.html import html_to_text
 from smolforge.corpus.ingest.report import SourceRecord
 from smolforge.errors import DataError
 
@@ -259,16 +258,3 @@ def test_a_torn_wheel_is_refused_by_name(tmp_path: Path) -> None:
     spec = SourceSpec(kind="gettext", packages=("some-app",), wheels=str(tmp_path))
     with pytest.raises(DataError, match="not a readable wheel"):
         list(Ingestion(CorpusConfig(sources=(spec,))).documents())
-
-
-def test_html_keeps_content_and_drops_furniture() -> None:
-    page = (
-        "<nav><p>Menu</p></nav><h1>Title</h1><p>First<br>line</p><ul><li>a<li>b</ul>"
-        "<style>p{}</style><pre>  x = 1\n  y</pre></aside><p>unclosed <b>bold"
-    )
-    text = html_to_text(page)
-    assert "Menu" not in text
-    assert "p{}" not in text
-    assert text.splitlines()[0] == "Title"
-    assert "First\nline" in text
-    assert text.endswith("unclosed bold")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import importlib.util
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from smolforge.corpus.engine.child import ChildError, LimitedChild
 from smolforge.corpus.extract.one_page import IMPORTS, MARK, Outcome, Settings, extract_pages
 from smolforge.corpus.extract.urls import STEP, judge_url
 from smolforge.corpus.rows import Page, Row
+from smolforge.errors import MissingDependencyError
 
 BATCH_PAGES = 64
 BATCH_BYTES = 4 << 20
@@ -93,6 +95,9 @@ def _verdict(error: ChildError, settings: Settings) -> Verdict:
 @functools.cache
 def _child(memory_mib: int) -> LimitedChild:
     """Return this process's child for pages; it lives until the process ends."""
+    for package in ("resiliparse", "trafilatura"):
+        if importlib.util.find_spec(package) is None:
+            raise MissingDependencyError(package, "data", "reading web pages")
     child = LimitedChild(memory_mib=memory_mib, recycle_after=_RECYCLE_AFTER, imports=IMPORTS)
     atexit.register(child.close)
     return child

@@ -40,8 +40,10 @@ def _system(path: str) -> tuple[Any, str]:
 
         return cast(tuple[Any, str], fsspec.core.url_to_fs(path))
     except ImportError as error:
-        package = _PROVIDERS.get(protocol, protocol) if "fsspec" not in str(error.name) else "fsspec"
-        raise MissingDependencyError(package, "remote", f"reading {protocol}:// addresses") from None
+        purpose = f"reading {protocol}:// addresses"
+        if error.name == "fsspec":
+            raise MissingDependencyError("fsspec", "data", purpose) from None
+        raise MissingDependencyError(_PROVIDERS.get(protocol, protocol), "", purpose) from None
     except ValueError as error:
         raise DataError(f"corpus.sources: '{path}': {error}") from None
 
