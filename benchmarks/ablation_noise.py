@@ -3,8 +3,9 @@
     python -m benchmarks.ablation_noise OUT [--texts FOLDER] [--megabytes 6]
 
 Input: document tables with ``text`` and ``language`` (without ``--texts``: Python's help pages and docstrings, and
-Django's catalogues for other languages). Output: ``OUT/crawl/pages.jsonl``, which a corpus stage cleans, and
-``OUT/raw``, the same pages as a finished corpus that nobody cleaned. Every choice is a hash: the same on any machine.
+Django's catalogues for other languages). Output: ``OUT/crawl/pages.jsonl``, which a corpus stage cleans, ``OUT/raw``,
+the same pages as a finished corpus that nobody cleaned, and ``OUT/judge``, a corpus whose held-out documents are good
+pages of other works, as they were before any crawl. Every choice is a hash: the same on any machine.
 
 Of 100 pages about 36 are good, most of them inside menus and footers; 20 are copies of such a page on other hosts, with
 another menu and a few words changed; 12 are menus and lists of links; 10 are stubs cut off after some lines; 8 are spun
@@ -18,6 +19,7 @@ import argparse
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from smolforge.corpus.document import Document, read_rows, write_documents
 from smolforge.corpus.ingest import Ingestion
 from smolforge.corpus.split import draw
 from smolforge.corpus.text import split_text
+from smolforge.store import digest_json
 from smolforge.store.artifact import Manifest, finish
 
 PAGE = 4000  # characters of a page, at most
@@ -151,65 +154,83 @@ class Crawl:
             number += 1
 
 
-def texts_of(folder: Path | None, limit: int) -> tuple[list[str], list[str]]:
-    """Return (English pages up to ``limit`` bytes, pages in other languages)."""
-    english: list[str] = []
-    others: list[str] = []
-    used = 0
-    for language, text in _rows(folder):
-        pages = split_text(text, PAGE)
-        if language == "en" and used < limit:
-            english += pages
+@dataclass
+class Texts:
+    """English pages for the crawl, pages of other works to judge by, and pages in other languages."""
+
+    good: list[str] = field(default_factory=list)
+    judges: list[Document] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+
+def texts_of(folder: Path | None, limit: int, seed: int) -> Texts:
+    """Read works until the English pages have ``limit`` bytes; one work in twenty judges and is not in the crawl."""
+    texts, used = Texts(), 0
+    for language, url, text in _rows(folder):
+        pages = [page for page in split_text(text, PAGE) if len(page) > 500]
+        work = url.partition("#")[0]
+        if language != "en":
+            texts.foreign += pages[:1] if len(texts.foreign) < 500 else []
+        elif used < limit and draw(seed, work, "judge") < 0.05:
+            texts.judges += [
+                Document.make(page, url=f"{work}#{len(texts.judges) + i}", source="judge", licence="", language="en")
+                for i, page in enumerate(pages)
+            ]
+        elif used < limit:
+            texts.good += pages
             used += sum(map(len, pages))
-        elif language not in ("en", "math", "code") and len(others) < 500:
-            others.append(pages[0] if pages else "")
-    return [page for page in english if len(page) > 500], [page for page in others if len(page) > 300]
+    return texts
 
 
-def _rows(folder: Path | None) -> Iterator[tuple[str, str]]:
+def _rows(folder: Path | None) -> Iterator[tuple[str, str, str]]:
+    """Yield (language, url, text) of works in natural languages."""
     if folder is not None:
         for path in sorted(folder.glob("*.parquet")):
-            for row in read_rows(path, ["text", "language"]):
-                yield row["language"], row["text"]
+            for row in read_rows(path, ["text", "language", "url"]):
+                if len(row["language"]) == 2:
+                    yield row["language"], row["url"], row["text"]
         return
-    stdlib = SourceSpec(kind="python_stdlib", docstring_share=1.0)
-    config = CorpusConfig(
-        sources=(SourceSpec(kind="pydoc_topics"), stdlib, SourceSpec(kind="gettext", packages=("django",)))
-    )
-    for document in Ingestion(config).documents():
-        yield (
-            ("en" if document.source != "gettext" and document.language in ("", "en") else document.language),
-            document.text,
-        )
+    prose = (SourceSpec(kind="pydoc_topics"), SourceSpec(kind="python_stdlib", docstring_share=1.0))
+    for document in Ingestion(CorpusConfig(sources=prose)).documents():
+        yield "en", document.url, document.text
+    catalogues = CorpusConfig(sources=(SourceSpec(kind="gettext", packages=("django",)),))
+    for document in Ingestion(catalogues).documents():
+        if document.language != "en":
+            yield document.language, document.url, document.text
+
+
+def write_corpus(folder: Path, kept: list[Document], held_out: list[Document], seed: int) -> None:
+    """Write documents as a finished corpus."""
+    work = folder.with_name(folder.name + ".work")
+    for leftover in (work, folder):
+        shutil.rmtree(leftover, ignore_errors=True)
+    write_documents(work / "kept", kept)
+    write_documents(work / "held_out", held_out)
+    name = digest_json([seed, [document.doc_id for document in kept + held_out]])[:16]
+    finish(work, folder, Manifest("corpus", name, "1", None, {}, seed))
 
 
 def main() -> None:
-    """Write the crawl and the raw corpus, and say how many pages of each kind there are."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    """Write the crawl, the raw corpus and the judges, and say how many pages of each kind there are."""
+    parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
-    parser.add_argument("--texts", type=Path, help="folder of Parquet tables with text and language")
+    parser.add_argument("--texts", type=Path, help="folder of Parquet tables with text, url and language")
     parser.add_argument("--megabytes", type=float, default=6.0, help="of good English pages")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
-    good, foreign = texts_of(options.texts, int(options.megabytes * 1e6))
+    texts = texts_of(options.texts, int(options.megabytes * 1e6), options.seed)
     counts: dict[str, int] = {}
-    documents = []
+    pages: list[Document] = []
     crawl = options.out / "crawl"
     crawl.mkdir(parents=True, exist_ok=True)
     with (crawl / "pages.jsonl").open("w", encoding="utf-8") as stream:
-        for kind, url, text in Crawl(good, foreign, options.seed).pages():
+        for kind, url, text in Crawl(texts.good, texts.foreign, options.seed).pages():
             counts[kind] = counts.get(kind, 0) + 1
             stream.write(json.dumps({"text": text, "url": url}, ensure_ascii=False) + "\n")
-            documents.append(Document.make(text, url=url, source="crawl", licence="", language="en"))
-    for leftover in (options.out / "raw.work", options.out / "raw"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    write_documents(options.out / "raw.work" / "kept", documents)
-    finish(
-        options.out / "raw.work",
-        options.out / "raw",
-        Manifest("corpus", f"noise-{options.seed}-{len(documents)}", "1", None, {}, 0),
-    )
-    print(json.dumps({"pages": counts, "bytes": sum(document.bytes for document in documents)}))
+            pages.append(Document.make(text, url=url, source="crawl", licence="", language="en"))
+    write_corpus(options.out / "raw", pages, [], options.seed)
+    write_corpus(options.out / "judge", [], texts.judges, options.seed)
+    print(json.dumps({"pages": counts, "bytes": sum(p.bytes for p in pages), "judges": len(texts.judges)}))
 
 
 if __name__ == "__main__":

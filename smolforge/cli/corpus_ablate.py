@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from smolforge.recipe.ablate import Ablation, Name, Side
+    from smolforge.store import Artifact
 
 VERDICTS = {
     "a": "{a} is better than {b}: its loss is lower by {amount:.4f} bits per byte ({low:.4f} to {high:.4f})",
@@ -30,8 +31,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument(f"--name-{name}", default=name, metavar="NAME", help=f"what side {name} is called")
     parser.add_argument("--seeds", type=int, default=3, help="how many times each side is trained (3)")
     parser.add_argument(
-        "--judge", choices=("a", "b"), default="b",
-        help="the side whose held-out documents measure both; neither trains on them (b)",
+        "--judge", default="b", metavar="a|b|FOLDER",
+        help="the side, or the finished corpus, whose held-out documents measure both; neither trains on them (b)",
     )  # fmt: skip
     parser.add_argument("--held-out-bytes", type=int, default=150_000, help="text of each language to measure on")
     parser.add_argument("--json", action="store_true", help="events as JSON lines on stderr, the result on stdout")
@@ -48,11 +49,21 @@ def run(options: argparse.Namespace) -> int:
         "b": _side(options, options.name_b, options.b),
     }
     result = ablate(
-        sides, sides["a"].recipe.output, choose_display(options.json), seeds=options.seeds, judge=options.judge,
+        sides, sides["a"].recipe.output, choose_display(options.json), seeds=options.seeds, judge=_judge(options.judge),
         score=AblationScoreConfig(held_out_bytes=options.held_out_bytes),
     )  # fmt: skip
     print(json.dumps(result.as_json(), indent=2, ensure_ascii=False) if options.json else render(result))
     return 0
+
+
+def _judge(word: str) -> Name | Artifact:
+    from smolforge.recipe.ablate import SIDES
+    from smolforge.store import Artifact
+
+    for side in SIDES:
+        if word == side:
+            return side
+    return Artifact.open(Path(word).expanduser().resolve())
 
 
 def _side(options: argparse.Namespace, title: str, words: Sequence[str]) -> Side:

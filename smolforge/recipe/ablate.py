@@ -107,10 +107,10 @@ class _Run:
 
 
 def ablate(
-    sides: Mapping[Name, Side], output: Path, display: Display, *, seeds: int = 3, judge: Name = "b",
+    sides: Mapping[Name, Side], output: Path, display: Display, *, seeds: int = 3, judge: Name | Artifact = "b",
     score: AblationScoreConfig | None = None,
 ) -> Ablation:  # fmt: skip
-    """Train both sides and compare them. ``judge``: the side whose held-out documents both are measured on.
+    """Train both sides and compare them. ``judge``: the side, or the corpus, whose held-out documents measure both.
 
     The tokenizer is side a's: what it favours, if anything, is the baseline. ConfigError as ``check_sides``.
     """
@@ -129,13 +129,14 @@ def ablate(
 
 
 def _compare(
-    run: _Run, sides: Mapping[Name, Side], tokens: int, seeds: int, judge: Name, score: AblationScoreConfig
+    run: _Run, sides: Mapping[Name, Side], tokens: int, seeds: int, judge: Name | Artifact, score: AblationScoreConfig
 ) -> Ablation:
     base = sides["a"].recipe
     seed, sections = base.header.seed, base.sections
     corpora = {name: _corpus(run, name, side) for name, side in sides.items()}
+    judges = judge if isinstance(judge, Artifact) else corpora[judge]
     texts = {
-        name: run.step(f"text {name}", TEXT, AblationTextConfig(), {"corpus": each, "held_out": corpora[judge]}, seed)
+        name: run.step(f"text {name}", TEXT, AblationTextConfig(), {"corpus": each, "held_out": judges}, seed)
         for name, each in corpora.items()
     }
     common: dict[str, Artifact] = {}
