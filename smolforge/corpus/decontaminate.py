@@ -120,6 +120,8 @@ class Contamination:
             benchmark, name = self.index.names[item]
             said = unicodedata.normalize("NFC", text)[begin:end]
             best = Match(benchmark, name, round(score, 6), round(required, 6), parts, length, begin, end, said)
+            if best.score == 1:
+                break
         return best
 
     def _score(
