@@ -18,7 +18,6 @@ from smolforge.corpus.finish import SIZES
 from smolforge.corpus.shards import Shard, Shards
 from smolforge.corpus.split import BUDGET_STEP, HELD_OUT_STEP, Related, Survivors, choose_held_out, draw, over_budget
 from smolforge.corpus.verdicts import verdict_table, write_verdicts
-from smolforge.errors import DataError
 
 
 def divide(
@@ -26,10 +25,8 @@ def divide(
 ) -> list[Path]:
     """Decide what is held out and what is over budget; write and return a verdict file for each shard.
 
-    ``finished`` are the folders of the finish wave. DataError where nothing is left to divide."""
+    ``finished`` are the folders of the finish wave."""
     starts, documents = _survivors(shards, finished)
-    if not len(documents.sizes):
-        raise DataError("corpus: no document passed the steps; dropped documents and reasons would be everything")
     related = _related(shards, finished, starts, groups, seed)
     held_out = choose_held_out(documents, _column(finished, "draw_held_out"), related, config)
     over = over_budget(documents, _column(finished, "draw_budget"), ~held_out, config)

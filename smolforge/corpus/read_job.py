@@ -53,10 +53,11 @@ class Lost:
 
     @classmethod
     def of(cls, unit: Unit, item: int, why: str) -> Lost:
-        """Name an item of a unit; where the items are files, by its file."""
-        if len(unit.files) == unit.items:
-            return cls(unit.names[0], f"file:{unit.files[item]}", "", why)
-        return cls(unit.names[0], f"file:{', '.join(unit.files) or unit.kind}#item={item}", "", why)
+        """Name an item of a unit: the file it is, or where it lies in the unit's file."""
+        ((at, _),) = unit.only(((item, item + 1),)).ranges
+        file = unit.files[at] if len(unit.files) > 1 else "".join(unit.files) or unit.kind
+        whole = unit.kind in ("files", "git")
+        return cls(unit.names[0], f"file:{unit.files[at]}" if whole else f"file:{file}#{unit.kind} at {at}", "", why)
 
 
 def lost_task(task: Task, output: Path, argument: tuple[CorpusConfig, tuple[Lost, ...]]) -> None:
