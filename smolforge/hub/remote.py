@@ -1,4 +1,4 @@
-"""The hub over HTTP: what a revision holds, and its files from any byte on. No other module opens a connection.
+"""The hub over HTTP: what a revision holds, and its files from any byte on. No other module asks the hub.
 
 Input: a ``ModelName``. Output: a listing pinned to a commit, and byte streams. The token goes to the hub's own address
 and to no other, and into no message.

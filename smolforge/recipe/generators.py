@@ -35,7 +35,9 @@ class EngineBackend:
         params = request.params
         if params.extra:
             raise ConfigError(f"params.extra is for servers; the engine takes no {', '.join(sorted(params.extra))}")
-        sampling = Sampling(params.temperature, params.top_p, seed=request.seed + sample)
+        sampling = Sampling(
+            params.temperature, params.top_p, seed=request.seed + sample, frequency_penalty=params.frequency_penalty
+        )
         try:
             answer = self._engine.chat(
                 [dict(message) for message in request.messages], max_tokens=params.max_tokens, sampling=sampling,

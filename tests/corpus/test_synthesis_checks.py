@@ -82,12 +82,14 @@ def test_what_is_not_plainly_arithmetic_is_passed_over(text: str) -> None:
     assert equations(text) == (0, [])
 
 
+@settings(deadline=None)
 @given(st.integers(-999, 9999), st.sampled_from("+-*"), st.integers(0, 999), st.integers(-3, 3))
 def test_a_sum_is_wrong_exactly_if_it_is_off(a: int, sign: str, b: int, off: int) -> None:
     right = {"+": a + b, "-": a - b, "*": a * b}[sign]
     assert (equations(f"Here {a} {sign} {b} = {right + off}")[1] == []) == (off == 0)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_no_text_breaks_the_reader_of_equations(text: str) -> None:
     equations(text)
@@ -177,8 +179,8 @@ def test_a_copy_a_scrap_a_loop_and_another_language_are_rejected_with_evidence()
     names = ("finished", "length_ratio", "repetition", "copy_rate", "language")
     rewritten = (
         "Aveiro has a lighthouse that took eight years to finish, in 1893. From its lantern, 62 metres above the "
-        "beach, ships are warned at a distance of 23 nautical miles. Who wants to see the view can walk up the 271 steps or "
-        "take the lift, which was added in 1958; entrance is free on Wednesdays after noon."
+        "beach, ships are warned at a distance of 23 nautical miles. Who wants to see the view can walk up the 271 "
+        "steps or take the lift, which was added in 1958; entrance is free on Wednesdays after noon."
     )
     assert examine(candidate(rewritten), names, limits)[0] == {}
     assert set(examine(candidate(SOURCE), names, limits)[0]) == {"copy_rate"}
@@ -190,6 +192,14 @@ def test_a_copy_a_scrap_a_loop_and_another_language_are_rejected_with_evidence()
     assert measures["language_confidence"] > 0.65
     assert examine(candidate(french, language="fr"), ("language",), limits)[0] == {}
     assert "length_ratio" in examine(candidate(rewritten * 5), names, limits)[0]
+
+
+def test_numbers_and_names_that_the_source_does_not_have_are_invented() -> None:
+    check, limits = CHECKS["grounding"], Limits()
+    assert check(candidate("It has 271 steps, and 62 metres; it was built from 1885."), limits).fault is None
+    assert "'1901'" in str(check(candidate("It was built in 1901 with 271 steps."), limits).fault)
+    assert "example.org" in str(check(candidate("See https://example.org/tower for more."), limits).fault)
+    assert check(candidate("No number at all."), limits).measures == {"grounding": 1.0}
 
 
 def test_a_table_has_a_header_a_rule_and_rows_of_one_width() -> None:
@@ -281,8 +291,8 @@ def test_calls_fit_their_schema_and_say_what_was_said(calls: list[dict[str, Any]
 
 FRENCH = (
     "Le phare d'Aveiro a été construit entre 1885 et 1893. Il mesure 62 mètres et se dresse sur le sable de la côte ; "
-    "sa lumière se voit à 23 milles marins. Un escalier en colimaçon de 271 marches mène à la lanterne, et un ascenseur y "
-    "monte depuis 1958. On peut y monter le mercredi après-midi sans rien payer."
+    "sa lumière se voit à 23 milles marins. Un escalier en colimaçon de 271 marches mène à la lanterne, et un "
+    "ascenseur y monte depuis 1958. On peut y monter le mercredi après-midi sans rien payer."
 )
 
 

@@ -1,5 +1,4 @@
 """What the house writes itself from templates, and what a generator writes from documents, each sample verified.
-generator writes from the corpus' documents, each sample verified.
 
 Input: the sentence templates of ``home-assistant-intents``, problems of ``reasoning-gym``, our own home values; for
 generated sets (``generated_stage.py``) documents and any OpenAI-compatible generator (``endpoint.py``). Output: the

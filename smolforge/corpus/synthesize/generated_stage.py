@@ -55,7 +55,7 @@ class Tally:
             self.kept[language] += 1
         else:
             self.rejected[check] += 1
-            self.faults.update(evidence)
+            self.faults.update(evidence.keys())
         shown = self.examples.setdefault(check or "kept", [])
         if len(shown) < _EXAMPLES:
             row = {"source": candidate.source.doc_id, "text": candidate.text[:_SHOWN]}

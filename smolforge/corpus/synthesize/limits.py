@@ -31,6 +31,7 @@ class Limits(Config):
     length_ratio: Range = (0.1, 3.0)
     copy_words: int = Field(8, ge=2, le=30, description="n of the n-grams that count as copied from the source")
     copy_rate: Share = 0.6
+    grounding: Share = Field(0.9, description="share of the result's numbers and names that the source has")
     repetition: Share = Field(0.3, description="share of word 4-grams that stood there before")
     pattern: Pattern | None = None
     language_confidence: Share = 0.65

@@ -23,7 +23,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from smolforge import __version__
 from smolforge.corpus.synthesize.endpoint import EndpointConfig, Failed
 from smolforge.corpus.synthesize.keyed import fraction
 from smolforge.corpus.synthesize.request import Request, Sample
@@ -94,6 +93,8 @@ class OpenAIBackend:
             "temperature": params.temperature, "top_p": params.top_p, "max_tokens": params.max_tokens,
             "seed": request.seed + sample,
         }  # fmt: skip
+        if params.frequency_penalty:
+            body["frequency_penalty"] = params.frequency_penalty
         if params.stop:
             body["stop"] = list(params.stop)
         if request.schema is not None:
@@ -103,7 +104,7 @@ class OpenAIBackend:
 
     def _post(self, body: bytes) -> _Answer:
         """Send once. The whole exchange ends within the timeout, however slowly bytes trickle in."""
-        headers = {"Content-Type": "application/json", "User-Agent": f"smolforge/{__version__}"}
+        headers = {"Content-Type": "application/json", "User-Agent": "smolforge"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
         connection = self._connection()

@@ -25,6 +25,7 @@ class Params(Config):
     temperature: float = Field(0.7, ge=0, le=2)
     top_p: float = Field(0.95, gt=0, le=1)
     max_tokens: int = Field(1024, ge=1, description="of one reply")
+    frequency_penalty: float = Field(0.0, ge=-2, le=2, description="keeps a small model from going round in circles")
     stop: tuple[str, ...] = ()
     extra: dict[str, Any] = Field(default_factory=dict)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,8 @@ from smolforge.store import StageContext, StageOutcome, write_json
 
 def run(config: SynthesizeConfig, context: StageContext, open_backend: OpenBackend | None = None) -> StageOutcome:
     """Build all sets into ``context.work``. ``open_backend``: see ``generated_stage.run_generated``."""
+    for leftover in context.work.iterdir():  # of a try that was killed; what a generator answered is not among it
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     counts = _write_templates(config, context) if config.templates else {}
     if config.generated is not None:
         counts["generated"] = run_generated(config.generated, context, open_backend)

@@ -24,6 +24,7 @@ CHEAP: dict[str, Check] = {
     "length_ratio": text.length_ratio,
     "repetition": text.repetition,
     "copy_rate": text.copy_rate,
+    "grounding": text.grounding,
     "language": text.language,
     "arithmetic": numbers.arithmetic,
     "final_answer": numbers.final_answer,

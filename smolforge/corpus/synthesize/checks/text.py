@@ -10,6 +10,7 @@ from collections import Counter
 
 from smolforge.corpus.config import LANGUAGES, LanguageConfig
 from smolforge.corpus.language import detect, judge
+from smolforge.corpus.synthesize.bitext import names, numbers
 from smolforge.corpus.synthesize.candidate import PASSED, Candidate, Finding
 from smolforge.corpus.synthesize.limits import Limits
 from smolforge.corpus.text import words
@@ -92,6 +93,18 @@ def copy_rate(candidate: Candidate, limits: Limits) -> Finding:
             f"{rate:.2f} of word {n}-grams are the source's, e.g. {' '.join(copied[0])!r}; at most {limits.copy_rate}"
         )
     return Finding(fault, {"copy_rate": round(rate, 4)})
+
+
+def grounding(candidate: Candidate, limits: Limits) -> Finding:
+    """The result's numbers and names that stay as they are (``bitext.names``) stand in the source: none is invented."""
+    source = set(numbers(candidate.source.text)) | set(names(candidate.source.text))
+    found = [*numbers(candidate.text), *names(candidate.text)]
+    invented = [each for each in found if each not in source]
+    share = 1 - len(invented) / len(found) if found else 1.0
+    fault = None
+    if share < limits.grounding:
+        fault = f"{share:.2f} of numbers and names are the source's, not {invented[0]!r}; at least {limits.grounding}"
+    return Finding(fault, {"grounding": round(share, 4)})
 
 
 def grams(text: str, language: str, n: int) -> list[tuple[str, ...]]:
