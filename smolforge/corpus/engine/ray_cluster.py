@@ -119,6 +119,7 @@ def _start(ray: Any, width: int) -> None:
     for tries_left in reversed(range(STARTS)):
         try:
             ray.init(
+                address="local",  # without it, Ray joins a cluster that somebody else started here
                 num_cpus=width,
                 object_store_memory=OBJECT_STORE_BYTES,
                 include_dashboard=False,
