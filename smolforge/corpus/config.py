@@ -146,7 +146,8 @@ class EngineConfig(Config):
 class CorpusConfig(EngineConfig):
     """The corpus stage: what to read, how strict each step is, and where it runs. A step whose section is None is off.
 
-    ``indexes``: folders with the dedup index of an earlier corpus; what repeats one of its documents is dropped.
+    ``line_rules``: changes to the limits of ``rules/lists/lines.json`` ({} for none); they clean pages (profile
+    ``prose``). ``indexes``: folders with the dedup index of an earlier corpus; what repeats one of it is dropped.
     ``save_index``: the name under which this corpus saves one, as ``index/`` of its artifact.
     """
 
@@ -167,6 +168,7 @@ class CorpusConfig(EngineConfig):
     dedup: DedupConfig = DedupConfig()
     line_dedup: LineConfig | None = None
     substring_dedup: SubstringConfig | None = None
+    line_rules: dict[str, bool | int | float] | None = None
     decontaminate: DecontaminationConfig | None = None
     indexes: tuple[str, ...] = ()
     save_index: str | None = Field(default=None, pattern=r"^[\w.-]+$")
@@ -178,6 +180,15 @@ class CorpusConfig(EngineConfig):
     @classmethod
     def _one_or_many(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("line_rules")
+    @classmethod
+    def _known_line_rules(cls, value: dict[str, bool | int | float] | None) -> dict[str, bool | int | float] | None:
+        if value:
+            from smolforge.corpus.line_rules import line_limits
+
+            line_limits(value)
+        return value
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what the sources are made of besides their configuration: files, packages, this Python."""

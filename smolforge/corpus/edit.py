@@ -18,7 +18,12 @@ from smolforge.corpus.contamination_index import ContaminationIndex
 from smolforge.corpus.dedup_tables import ROW_BITS
 from smolforge.corpus.document import Document, Verdict
 from smolforge.corpus.funnel import EDITS
+from smolforge.corpus.language import DECLARED_ONLY
+from smolforge.corpus.line_rules import clean_lines, line_limits
 from smolforge.corpus.pii import mask
+
+LINE_RULES = "line_rules"
+_PAGES = "prose"  # the profile whose documents may carry what belongs to a page
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Editor:
         self._boilerplate = line_dedup.Boilerplate.load(plan.boilerplate, lines) if plan.boilerplate and lines else None
         cuts = plan.config.substring_dedup
         self._passages = substring_dedup.Passages.load(plan.passages, cuts) if plan.passages and cuts else None
+        rules = plan.config.line_rules
+        self._line_limits = None if rules is None else line_limits(rules)
         self._contamination = _contamination(plan) if plan.benchmarks else None
 
     def edit(self, batch: Sequence[tuple[int, Document, str]]) -> list[Edited]:
@@ -71,6 +78,9 @@ class Editor:
             if edited.verdict is None:
                 self._cut_passages(edited)
                 edited.resize(substring_dedup.STEP)
+            if edited.verdict is None:
+                self._clean_lines(edited, str(document.meta.get("profile", "")))
+                edited.resize(LINE_RULES)
         self._decontaminate(list(_open(done)))
         for edited in _open(done):
             edited.text, counts = mask(edited.text, edited.label, self._pii.kinds, self._pii.key)
@@ -99,6 +109,17 @@ class Editor:
         if self._passages.too_little(edited.text, cut):
             evidence = f"{cut} passages cut, {len(edited.text.strip())} characters left"
             edited.verdict = Verdict(substring_dedup.STEP, substring_dedup.REASON, evidence)
+
+    def _clean_lines(self, edited: Edited, profile: str) -> None:
+        if self._line_limits is None or profile != _PAGES or edited.label in DECLARED_ONLY:
+            return
+        cleaned = clean_lines(edited.text, edited.label, self._line_limits)
+        edited.text = cleaned.text
+        if cleaned.counts:
+            edited.changes["lines_by_rule"] = dict(sorted(cleaned.counts.items()))
+        if cleaned.mostly_page:
+            evidence = ", ".join(f"{count} {rule}" for rule, count in sorted(cleaned.counts.items()))
+            edited.verdict = Verdict(LINE_RULES, "lines of a page, not of a text", evidence)
 
     def _decontaminate(self, open_documents: Sequence[Edited]) -> None:
         if self._contamination is None:

