@@ -32,7 +32,16 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["pieces", "whole_turns"])
+TEXT_PRESET = {"balance": "sample", "reserved": 64, "vocab_size": 900}
+TOKENIZERS = {
+    "pieces": {"vocab_size": 900},
+    "whole_turns": {"vocab_size": 900, "whole_turns": True},
+    "65k_in_small": {"preset": "65k", **TEXT_PRESET},
+    "128k_in_small": {"preset": "128k", **TEXT_PRESET},
+}
+
+
+@pytest.fixture(scope="module", params=TOKENIZERS.values(), ids=list(TOKENIZERS))
 def codec_and_post(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
 ) -> tuple[ChatCodec, Callable[..., Any]]:
@@ -46,7 +55,7 @@ def codec_and_post(
     from smolforge.model.presets import preset
 
     folder = tmp_path_factory.mktemp("llama_cpp")
-    config = TokenizerConfig(vocab_size=900, whole_turns=request.param)
+    config = TokenizerConfig(**request.param)
     chats = [render(**case) for case in CASES.values()]
     tokenizer = train_tokenizer({"code": [inspect.getsource(argparse)], "text": TEXTS * 3}, chats, config)
     (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
