@@ -1,8 +1,8 @@
 """Labels of educational worth for a sample of documents, from any OpenAI-compatible generator.
 
 Input: document tables and a ``Client`` of a generator. Output: a labelled table (``COLUMNS``) that ``train-quality``
-reads. Which documents are asked about is a hash of their
-ids; what was answered once is in the client's cache and is not asked again, whatever was killed in between.
+reads. Which documents are asked about is a hash of their ids; what was answered once is in the client's cache and is
+not asked again, whatever was killed in between.
 """
 
 from __future__ import annotations
