@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Read = tuple[Document, Verdict | None]  # a document, and the verdict of reading where that failed
 SCORES = ("quality", "toxicity", "toxic_terms", "toxic_count")
-_STRINGS = ("doc_id", "url", "source", "profile", "declared", "label", "early_step", "early_reason", "early_detail")
+_STRINGS = ("doc_id", "url", "source", "profile", "declared", "label")
 
 
 def schema() -> pa.Schema:
@@ -54,7 +54,6 @@ def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
     import pyarrow as pa
 
     documents = [document for document, _ in read]
-    early = [verdict or Verdict("", "", "") for _, verdict in read]
     texts = [document.text if verdict is None else "" for document, verdict in read]
     declared = [document.language for document in documents]
     found = detect_all(texts, declared, config.languages, config.language.sample_characters)
@@ -69,9 +68,6 @@ def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
         "profile": [str(each.meta.get("profile", "prose")) for each in documents],
         "declared": declared,
         "label": labels,
-        "early_step": [each.step for each in early],
-        "early_reason": [each.reason for each in early],
-        "early_detail": [each.detail for each in early],
         "bytes": [each.bytes for each in documents],
         "characters": [len(each.text) for each in documents],
         "fingerprint": [bytes.fromhex(fingerprint(text)) for text in texts],

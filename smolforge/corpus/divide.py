@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 TABLES = ("kept", "held_out", "dropped")
 SAMPLES = 20  # kept of what each reason dropped
 _SAMPLE_CHARACTERS = 600
+_SCORES = ("quality", "toxicity")
 Rows = NDArray[np.int64]
 
 
@@ -38,32 +40,46 @@ def divide_shard(task: Task, output: Path, seed: int) -> None:
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     documents, annotations, finished, *verdicts = (Path(part.path) for part in task.inputs)
-    labels = pq.read_table(annotations, columns=["label"])["label"]
+    measured = pq.read_table(annotations, columns=["source", "label", "bytes", *_SCORES])
     sizes = pq.read_table(finished / SIZES)
     stops = read_verdicts(verdicts)
     output.mkdir()
-    table = _final(pq.read_table(documents, columns=list(FIELDS)), labels, pq.read_table(finished / TEXTS), sizes)
+    table = _final(pq.read_table(documents, columns=list(FIELDS)), measured, pq.read_table(finished / TEXTS), sizes)
     for name, part in _tables(table, stops):
         if part.num_rows:
             pq.write_table(part, output / f"{name}.parquet", compression="zstd", compression_level=3)
             if name == "dropped":
                 _write_samples(output / "samples.jsonl", part, seed)
-    before = pq.read_table(annotations, columns=["source", "label", "bytes"])
-    write_json(output / "counts.json", {"stops": _counts(before, stops, sizes), "masked": _masked(before, sizes)})
+    write_json(output / "counts.json", {"stops": _counts(measured, stops, sizes), "masked": _masked(measured, sizes)})
 
 
-def _final(documents: pa.Table, labels: pa.ChunkedArray, texts: pa.Table, sizes: pa.Table) -> pa.Table:
-    """Return the documents with their final language and, where they stay, their final text and ``meta``."""
+def _final(documents: pa.Table, measured: pa.Table, texts: pa.Table, sizes: pa.Table) -> pa.Table:
+    """Return the documents with their final language; ``meta`` gets their scores and, where they stay, what was
+    changed in their text."""
     import pyarrow as pa
     import pyarrow.compute as pc  # type: ignore[import-untyped]
 
-    text, meta = documents["text"].to_pylist(), documents["meta"].to_pylist()
+    text, added = documents["text"].to_pylist(), _scores(measured)
     for row, value in zip(texts["row"].to_pylist(), texts["text"].to_pylist(), strict=True):
         text[row] = value
     for row, changes in _changes(sizes.filter(pc.invert(sizes["stopped"]))):
-        meta[row] = json.dumps(json.loads(meta[row]) | changes, sort_keys=True, ensure_ascii=False)
-    columns = {"text": pa.array(text, pa.string()), "meta": pa.array(meta, pa.string()), "language": labels}
+        added[row] |= changes
+    meta = [
+        json.dumps(json.loads(old) | new, sort_keys=True, ensure_ascii=False) if new else old
+        for old, new in zip(documents["meta"].to_pylist(), added, strict=True)
+    ]
+    columns = {"text": pa.array(text, pa.string()), "meta": pa.array(meta, pa.string()), "language": measured["label"]}
     return pa.table({name: columns.get(name, documents[name]) for name in FIELDS})
+
+
+def _scores(measured: pa.Table) -> list[dict[str, Any]]:
+    """Return the scores of models by name, for each document; a curriculum may go by them."""
+    found: list[dict[str, Any]] = [{} for _ in range(measured.num_rows)]
+    for name in _SCORES:
+        for entry, score in zip(found, measured[name].to_pylist(), strict=True):
+            if not math.isnan(score):
+                entry[name] = round(score, 4)
+    return found
 
 
 def _changes(sizes: pa.Table) -> Iterator[tuple[int, dict[str, Any]]]:

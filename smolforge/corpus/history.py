@@ -18,7 +18,7 @@ from smolforge.errors import DataError
 from smolforge.store import read_json
 
 COPY_STEPS = ("exact_dedup", "near_dedup")
-_NO_MEASURES = ("doc_id", "url", "source", "fingerprint", "keys", "early_step", "early_reason", "early_detail")
+_NO_MEASURES = ("row", "doc_id", "url", "source", "fingerprint", "keys")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _tell(folder: Path, part: str, found: dict[str, Any]) -> History:
         url=str(found["url"]),
         source=str(found["source"]),
         table="kept" if stop is None else "held_out" if stop["step"] == "held_out" else "dropped",
-        measures={name: _plain(found[name]) for name in found if name not in (*_NO_MEASURES, "row")},
+        measures={name: _plain(found[name]) for name in found if name not in _NO_MEASURES},
         judgements=tuple(_judgements(folder, stop)),
         changes=json.loads(changes),
         copies=tuple(_copies(folder, doc_id)),

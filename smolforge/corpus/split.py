@@ -54,14 +54,14 @@ def draw(seed: int, item: str, purpose: str) -> float:
 
 def choose_held_out(documents: Survivors, draws: F64, related: Related, config: CorpusConfig) -> Bools:
     """Return which documents to hold out: whole groups in the order of their draws, until each language has its
-    fraction of bytes, or the minimum (at most a fifth of the language) where that is more."""
+    fraction of bytes, or the minimum (at most a fifth of the language) where that is more. ``draws`` is altered."""
     chosen = np.zeros(len(documents.sizes), bool)
     if config.held_out == 0:
         return chosen
     total = documents.totals()
     wanted = np.maximum(config.held_out * total, np.minimum(config.held_out_min_bytes, _LARGEST_SHARE * total))
     held = np.zeros(len(total))
-    groups, draws = _heads(draws, related)
+    groups = _heads(draws, related)
     for number in _wanting(documents, draws, groups, held, wanted):
         members = groups.get(number, np.array([number]))
         sizes = np.bincount(documents.languages[members], documents.sizes[members], len(total))
@@ -72,16 +72,15 @@ def choose_held_out(documents: Survivors, draws: F64, related: Related, config: 
     return chosen
 
 
-def _heads(draws: F64, related: Related) -> tuple[dict[int, I64], F64]:
-    """Return the members of each group under its first one's number, and draws that are infinite for the others."""
+def _heads(draws: F64, related: Related) -> dict[int, I64]:
+    """Return the members of each group under its first one's number, which gets the draw; the others' are infinite."""
     order = np.argsort(related.groups, kind="stable")
     _, starts = np.unique(related.groups[order], return_index=True)
     groups = {int(members[0]): members for members in np.split(related.members[order], starts[1:]) if len(members)}
-    draws = draws.copy()
     draws[related.members] = np.inf
     heads = order[starts]
     draws[related.members[heads]] = related.draws[heads]
-    return groups, draws
+    return groups
 
 
 def _wanting(documents: Survivors, draws: F64, groups: dict[int, I64], held: F64, wanted: F64) -> Iterator[int]:

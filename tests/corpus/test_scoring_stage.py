@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.document import read_rows
+from smolforge.corpus.document import read_documents, read_rows
 from smolforge.corpus.quality_training import Example, train
 from smolforge.corpus.stage import run
 from smolforge.store import StageContext
@@ -73,3 +73,9 @@ def test_each_model_drops_what_it_is_for_and_says_why(built: Path) -> None:
 def test_the_benchmarks_report_is_beside_the_tables(built: Path) -> None:
     (row,) = json.loads((built / "contamination.json").read_text())
     assert (row["benchmark"], row["items"], row["hit"], row["documents"]) == ("arc", 1, 1, 1)
+
+
+def test_what_stays_carries_its_scores_for_a_curriculum(built: Path) -> None:
+    (quality,) = {d.meta["quality"] >= 0.5 for name in ("kept", "held_out") for d in read_documents(built / name)}
+    assert quality, "below the floor, and kept all the same"
+    assert all(0 <= d.meta["toxicity"] <= 1 for d in read_documents(built / "dropped"))
