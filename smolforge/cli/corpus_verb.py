@@ -11,6 +11,7 @@ SUBVERBS = {
     "ablate": "train a small model on two corpora or mixtures and say which one predicts better",
     "calibrate": "refit the limits of the quality rules to samples of text",
     "decontaminate": "find documents that hold questions of benchmarks",
+    "synthesize": "try a generated format on some documents: what is kept, and which checks stop the rest",
     "label": "ask a language model how much documents teach: labels for train-quality",
     "train-quality": "train a quality or toxicity model from a labelled table",
 }

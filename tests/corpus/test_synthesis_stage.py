@@ -429,6 +429,9 @@ def test_the_guide_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert commands
     for command in commands:
         assert main(command.split()[1:]) == 0
+    (kept,) = (tmp_path / "rewritten/artifacts").glob("corpus-*/kept")
+    (trial,) = [line.strip() for line in guide.splitlines() if line.startswith("    smolforge corpus synthesize")]
+    assert main(trial.replace("DOCUMENTS", str(kept)).split()[1:]) == 0
     (code,) = re.findall(r"```python\n(.*?)```", guide, re.DOTALL)
     shown = subprocess.run(
         [sys.executable, "-c", code],
@@ -439,3 +442,25 @@ def test_the_guide_runs_as_it_stands(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ).stdout
     assert re.search(r"^short: \d+ of \d+ kept", shown, re.MULTILINE)
     assert (tmp_path / "rewritten/work/requests.sqlite").is_file()
+
+
+def test_the_command_tries_a_format_and_prints_what_was_kept(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(root)
+    with scripted(good) as server:
+        words = ["corpus", "synthesize", "corpus/kept", "--endpoint", server.base_url, "--model", "m", "--sample", "5"]
+        assert main([*words, "--format", "wikipedia", "--output", "a"]) == 0
+        assert capsys.readouterr().out == "kept 5 of 5\n"
+        short = ["--format", "wikipedia", "--cache", "a.replies", "--set", 'limits={"least_characters": 9000}']
+        assert main([*words, *short, "--output", "b"]) == 0
+        assert capsys.readouterr().out == "kept 0 of 5\n     5  finished\n"
+        assert len(server.bodies) == 5
+        for wrong, said in (
+            (["--format", "wikipedia", "--output", "a"], "is there already"),
+            (["--format", "wikipedi", "--output", "c"], "did you mean 'wikipedia'"),
+            (["--format", "faq", "--output", "c", "--set", "samples"], "expected KEY=JSON"),
+            (["--format", "faq", "--output", "c", "--set", "sample=3"], "sample"),
+        ):
+            assert main([*words, *wrong]) == 2
+            assert said in capsys.readouterr().err

@@ -27,7 +27,6 @@ from smolforge.corpus.synthesize.generated_config import GeneratedConfig, Genera
 from smolforge.corpus.synthesize.judging import scores
 from smolforge.corpus.synthesize.sources import choose, read_chosen
 from smolforge.corpus.text import fold
-from smolforge.errors import ConfigError
 from smolforge.store import StageContext, digest_bytes, write_json
 from smolforge.store.atomic import writing
 
@@ -75,15 +74,11 @@ class Tally:
 
 
 def run_generated(
-    config: GeneratedConfig, context: StageContext, open_backend: OpenBackend | None = None
+    config: GeneratedConfig, documents: Path, context: StageContext, open_backend: OpenBackend | None = None
 ) -> dict[str, Any]:
-    """Make every set; return counts by set. ``open_backend`` opens a model in this process, for a generator without
-    an address. ConfigError, DataError and NetworkError say what to do; a second run asks only what is missing."""
-    if "corpus" not in context.inputs:
-        raise ConfigError(
-            "synthesize.generated: sets are made of the corpus' documents; give the recipe a corpus section"
-        )
-    corpus = context.inputs["corpus"].path / "kept"
+    """Make every set from a folder of document tables; return counts by set. ``open_backend`` opens a model in this
+    process, for a generator without an address. ConfigError, DataError and NetworkError say what to do; a second run
+    asks only what is missing."""
     cache = config.cache or context.work.parent / "requests.sqlite"
     report: dict[str, Any] = {}
     with ExitStack() as open_things:
@@ -94,7 +89,7 @@ def run_generated(
         rejected = ShardWriter(folder / "rejected", _SHARD_BYTES, (*FIELDS, *DROP_FIELDS))
         for name, set_ in sorted(config.sets.items()):
             made = _Set(name, set_, Drafts(name, set_, load_format(set_.format), generator, context.seed), judge)
-            report[name] = made.write(corpus, context, kept, rejected).as_json(set_)
+            report[name] = made.write(documents, context, kept, rejected).as_json(set_)
         kept.close()
         rejected.close()
         asked = generator.asked + (judge.asked if judge else 0)
@@ -117,12 +112,12 @@ class _Set:
         self.limits = config.checked_limits()
         self.seen: dict[str, str] = {}
 
-    def write(self, corpus: Path, context: StageContext, kept: ShardWriter, rejected: ShardWriter) -> Tally:
+    def write(self, folder: Path, context: StageContext, kept: ShardWriter, rejected: ShardWriter) -> Tally:
         """Write every candidate to one of the tables, and kept ones to the set's file."""
         tally, done = Tally(), 0
         purpose = f"synthesize/{self.name}"
-        chosen = choose(corpus, self.config.quotas(), context.seed, purpose, self.config.source_at_least)
-        documents = read_chosen(corpus, chosen, self.config.source_characters)
+        chosen = choose(folder, self.config.quotas(), context.seed, purpose, self.config.source_at_least)
+        documents = read_chosen(folder, chosen, self.config.source_characters)
         context.progress.start(len(chosen), f"documents of {self.name}")
         ending = ".docs.jsonl" if self.format.is_document else ".jsonl"
         with writing(context.work / f"{self.name}{ending}") as lines:

@@ -29,6 +29,7 @@ from smolforge.corpus.synthesize.preferences import preference_rows
 from smolforge.corpus.synthesize.reasoning import build_reasoning
 from smolforge.corpus.synthesize.tool_schema import Tools, build_tools
 from smolforge.corpus.synthesize.verify import check_row
+from smolforge.errors import ConfigError
 from smolforge.store import StageContext, StageOutcome, write_json
 
 
@@ -38,7 +39,10 @@ def run(config: SynthesizeConfig, context: StageContext, open_backend: OpenBacke
         shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     counts = _write_templates(config, context) if config.templates else {}
     if config.generated is not None:
-        counts["generated"] = run_generated(config.generated, context, open_backend)
+        if "corpus" not in context.inputs:
+            raise ConfigError("synthesize.generated: sets are made of documents; give the recipe a corpus section")
+        documents = context.inputs["corpus"].path / "kept"
+        counts["generated"] = run_generated(config.generated, documents, context, open_backend)
     write_json(context.work / "counts.json", counts)
     return StageOutcome(counts=counts)
 
