@@ -1,8 +1,8 @@
 """A saved index of what a corpus keeps, so that later data is deduplicated against it without its texts.
 
 Input: kept documents. Output: a folder with ``index.json`` (format, version, settings, digests) and Parquet tables:
-doc_id, source, rank, characters, fingerprint, band keys, and the shingles that decide. The dedup steps take such
-folders as ``indexes``: their documents stay, and what a new document repeats is named ``NAME:DOC_ID``.
+doc_id, source, rank, characters, fingerprint, band keys, and the shingles and words that decide. The dedup steps take
+such folders as ``indexes``: their documents stay, and what a new document repeats is named ``NAME:DOC_ID``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from smolforge.corpus.dedup_tables import (
     shard_tasks,
 )
 from smolforge.corpus.engine.task import Task
-from smolforge.corpus.near_texts import short_shingles, texts_of
+from smolforge.corpus.near_texts import print_columns, print_of, texts_of
 from smolforge.errors import DataError, FormatError
 from smolforge.store import digest_file, read_json, write_json
 
@@ -67,11 +67,11 @@ def index_job(task: Task, output: Path, argument: IndexArgument) -> None:
     texts = zip(texts_of(task.inputs[1].path, rows.astype(np.int64)), table["label"].to_pylist(), strict=True)
     columns: dict[str, Any] = {
         "rank": pa.array([ranks[source] for source in table["source"].to_pylist()], pa.uint32()),
-        "shingles": pa.array([short_shingles(text, label) for text, label in texts], pa.list_(pa.uint32())),
+        **print_columns([print_of(text, label) for text, label in texts]),
     }
     for name, column in columns.items():
         table = table.append_column(name, column)
-    table = table.drop_columns(["label"])
+    table = table.drop_columns(["label", "subjects"])
     pq.write_table(table, output, row_group_size=_ROWS, compression="zstd", compression_level=3)
 
 

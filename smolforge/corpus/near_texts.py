@@ -23,6 +23,7 @@ from smolforge.corpus.shuffle import write_partitions
 from smolforge.corpus.text import words
 
 _BATCH_BYTES = 1 << 20  # of shingles in one batch: a reader of many shards holds one batch of each
+_SUBJECT_TIMES, _SUBJECT_SHARE = 2, 0.01
 _VERIFY_WORDS, _VERIFY_CHARACTERS = 3, 5  # shingle sizes for spaced text, and for text with one word a character
 UNSPACED = ("zh",)
 
@@ -44,17 +45,44 @@ def verification_shingles(text: str, language: str) -> U64:
     return shingles(word_hashes(found, {}), _VERIFY_CHARACTERS if language in UNSPACED else _VERIFY_WORDS)
 
 
-def short_shingles(text: str, language: str) -> U32:
-    """Return the upper 32 bits of the shingles that decide, sorted and distinct.
+@dataclass(frozen=True)
+class Print:
+    """What verification compares of a text, uint32, sorted and distinct: ``shingles``; all ``words``; and ``subjects``,
+    the words that make up a hundredth of it and stand there twice at least."""
 
-    Half the bytes; a text of 100,000 shingles seems to hold a foreign one with probability 1 in 43,000.
-    """
-    return np.unique((verification_shingles(text, language) >> np.uint64(32)).astype(np.uint32))
+    shingles: U32
+    words: U32
+    subjects: U32
+
+
+def print_of(text: str, language: str) -> Print:
+    """Return what verification compares."""
+    found = word_hashes(words(text.lower(), language), {})
+    size = _VERIFY_CHARACTERS if language in UNSPACED else _VERIFY_WORDS
+    distinct, counts = np.unique(_upper(found), return_counts=True)
+    often = counts >= max(_SUBJECT_TIMES, _SUBJECT_SHARE * len(found))
+    return Print(np.unique(_upper(shingles(found, size))), distinct, distinct[often])
+
+
+def print_columns(prints: Sequence[Print]) -> dict[str, Any]:
+    """Return the columns that hold prints."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+    kind = pa.list_(pa.uint32())
+    return {
+        name: pa.array([getattr(each, name) for each in prints], kind) for name in ("shingles", "words", "subjects")
+    }
+
+
+def _upper(hashes: U64) -> U32:
+    """Return the upper 32 bits. Half the bytes; a text of 100,000 shingles seems to hold a foreign one with probability
+    1 in 43,000."""
+    return (hashes >> np.uint64(32)).astype(np.uint32)
 
 
 def texts_job(task: Task, output: Path, argument: TextsArgument) -> None:
     """Job: write a shard's nominated documents; the last input is their part of the table of nominated documents."""
-    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow as pa
 
     chosen = task.inputs[-1]
     place, component, bundle = np.load(chosen.path, mmap_mode="r")[chosen.first : chosen.last].T.copy()
@@ -84,23 +112,22 @@ def _of_shard(task: Task, rows: NDArray[np.int64], argument: TextsArgument) -> d
     source = table["source"].to_pylist()
     tier = [1 if name in argument.ahead else 2 for name in source]
     labels = table["label"].to_pylist()
-    prints = [
-        short_shingles(text, label) for text, label in zip(texts_of(task.inputs[1].path, rows), labels, strict=True)
-    ]
+    texts = texts_of(task.inputs[1].path, rows)
+    prints = [print_of(text, label) for text, label in zip(texts, labels, strict=True)]
     return {
         "doc_id": table["doc_id"],
         "characters": table["characters"],
         "source": pa.array([ranks[name] for name in source], pa.uint32()),
         "tier": np.array(tier, np.uint8),
         "keys": table["keys"],
-        "shingles": pa.array(prints, pa.list_(pa.uint32())),
+        **print_columns(prints),
     }
 
 
 def _of_index(task: Task, rows: NDArray[np.int64]) -> dict[str, Any]:
     import pyarrow as pa
 
-    names = ("doc_id", "rank", "characters", "keys", "shingles")
+    names = ("doc_id", "rank", "characters", "keys", "shingles", "words")
     table = read_columns(task.inputs[0].path, names).take(pa.array(rows))
     return {
         "doc_id": table["doc_id"],
@@ -109,6 +136,8 @@ def _of_index(task: Task, rows: NDArray[np.int64]) -> dict[str, Any]:
         "tier": np.full(len(rows), INDEXED, np.uint8),
         "keys": table["keys"],
         "shingles": table["shingles"],
+        "words": table["words"],
+        "subjects": pa.array([[]] * len(rows), pa.list_(pa.uint32())),
     }
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 U32 = NDArray[np.uint32]
-_NONE = np.empty(0, np.uint32)
+Pair = tuple[U32, U32]  # shingles and words
+_NONE = np.empty(0, np.uint32), np.empty(0, np.uint32)
 CACHE_BYTES = 64 << 20
 INDEXED = 0  # tier of documents of a saved index: they stay
 
@@ -45,7 +46,8 @@ class VerifyArgument:
 class Nominated:
     """A document in a component; ``tier`` 0 is the saved index, 1 sources that go ahead, 2 all others.
 
-    ``keys`` uint64 (bands,); ``shingles`` uint32, sorted and distinct; ``again`` reads them once more.
+    ``keys`` uint64 (bands,); ``subjects``, and shingles and words (``text``) as of ``near_texts.Print``; ``again``
+    reads the latter once more.
     """
 
     component: int
@@ -55,8 +57,9 @@ class Nominated:
     doc_id: str
     place: int
     keys: U64
-    shingles: U32
-    again: Callable[[], U32]
+    subjects: U32
+    text: Pair
+    again: Callable[[], Pair]
 
     @property
     def order(self) -> tuple[int, int, int, int, str]:
@@ -110,25 +113,30 @@ def _documents(file: Partitioned, bundle: int) -> Iterator[Nominated]:
         names = ("component", "tier", "characters", "source", "doc_id", "place")
         rows = zip(*(batch[name].to_pylist() for name in names), strict=True)
         for row, (component, tier, characters, source, doc_id, place) in enumerate(rows):
-            again = partial(_shingles, file, number, row)
-            own = keys[row].copy(), _row(batch, row)
+            again = partial(_again, file, number, row)
+            own = keys[row].copy(), _values(batch, "subjects", row), _pair(batch, row)
             yield Nominated(component, tier, characters, source, doc_id, place, *own, again)
 
 
-def _shingles(file: Partitioned, number: int, row: int) -> U32:
-    return _row(file.batch(number), row)
+def _again(file: Partitioned, number: int, row: int) -> Pair:
+    return _pair(file.batch(number), row)
 
 
-def _row(batch: pa.RecordBatch, row: int) -> U32:
-    shingles: U32 = batch["shingles"][row].values.to_numpy().copy()  # a copy, or it would hold the whole batch
-    return shingles
+def _pair(batch: pa.RecordBatch, row: int) -> Pair:
+    return _values(batch, "shingles", row), _values(batch, "words", row)
+
+
+def _values(batch: pa.RecordBatch, name: str, row: int) -> U32:
+    values: U32 = batch[name][row].values.to_numpy().copy()  # a copy, or it would hold the whole batch
+    return values
 
 
 class Component:
     """Judges the documents of one component in keep order.
 
     A document is compared with kept ones that share bands, at most ``max_comparisons``: those that share most first,
-    then in keep order. It goes if ``containment`` of its shingles occur in one of them.
+    then in keep order. It goes if ``containment`` of its shingles occur in one of them, and all its subjects: a word
+    that it says again and again and that the other never says makes it another document of the same template.
     """
 
     def __init__(self, number: int, config: DedupConfig, cache_bytes: int = CACHE_BYTES) -> None:
@@ -136,7 +144,7 @@ class Component:
         self._config = config
         self._kept: list[Nominated] = []
         self._buckets = Buckets(config.max_comparisons)
-        self._shingles = Cache(cache_bytes)
+        self._texts = Cache(cache_bytes)
         self._related = Relations()
 
     def offer(self, document: Nominated) -> Found | None:
@@ -147,8 +155,8 @@ class Component:
         if best and best.score >= self._config.containment:
             return best
         self._buckets.add(document.keys.tolist(), len(self._kept))
-        self._shingles.put(len(self._kept), document.shingles)
-        self._kept.append(replace(document, shingles=_NONE))
+        self._texts.put(len(self._kept), document.text)
+        self._kept.append(replace(document, text=_NONE))
         return None
 
     def groups(self) -> list[tuple[int, int]]:
@@ -159,8 +167,10 @@ class Component:
         best: Found | None = None
         for number in self._rivals(document):
             rival = self._kept[number]
-            share = contained_share(document.shingles, self._shingles.get(number, rival.again))
-            if share > (best.score if best else 0.0):
+            shingles, words = self._texts.get(number, rival.again)
+            share = contained_share(document.text[0], shingles)
+            same_subject = not len(document.subjects) or contained_share(document.subjects, words) == 1.0
+            if same_subject and share > (best.score if best else 0.0):
                 best = Found(document, rival, share)
             if share >= self._config.related:
                 self._related.join(document, rival)
@@ -220,27 +230,31 @@ def _names(keys: list[int], band: int) -> Iterator[int | tuple[int, ...]]:
 
 
 class Cache:
-    """Shingles of kept documents, the least recently used read again when ``limit`` bytes are full."""
+    """Shingles and words of kept documents, the least recently used read again when ``limit`` bytes are full."""
 
     def __init__(self, limit: int) -> None:
         self._limit, self._bytes = limit, 0
-        self._held: OrderedDict[int, U32] = OrderedDict()
+        self._held: OrderedDict[int, Pair] = OrderedDict()
 
-    def get(self, number: int, read: Callable[[], U32]) -> U32:
-        """Return a kept document's shingles."""
+    def get(self, number: int, read: Callable[[], Pair]) -> Pair:
+        """Return a kept document's shingles and words."""
         if number in self._held:
             self._held.move_to_end(number)
             return self._held[number]
-        shingles = read()
-        self.put(number, shingles)
-        return shingles
+        text = read()
+        self.put(number, text)
+        return text
 
-    def put(self, number: int, shingles: U32) -> None:
-        """Hold a document's shingles."""
-        self._held[number] = shingles
-        self._bytes += shingles.nbytes
+    def put(self, number: int, text: Pair) -> None:
+        """Hold a document's shingles and words."""
+        self._held[number] = text
+        self._bytes += _bytes(text)
         while self._bytes > self._limit and len(self._held) > 1:
-            self._bytes -= self._held.popitem(last=False)[1].nbytes
+            self._bytes -= _bytes(self._held.popitem(last=False)[1])
+
+
+def _bytes(text: Pair) -> int:
+    return text[0].nbytes + text[1].nbytes
 
 
 class Relations:

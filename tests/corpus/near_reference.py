@@ -8,22 +8,24 @@ from collections.abc import Sequence
 from smolforge.corpus.config import DedupConfig
 from smolforge.corpus.minhash import contained_share
 from smolforge.corpus.near_dedup import nomination_keys
-from smolforge.corpus.near_texts import short_shingles
+from smolforge.corpus.near_texts import print_of
 from tests.corpus.dedup_pool import Text
 
 
 def find(texts: Sequence[Text], config: DedupConfig) -> tuple[dict[str, tuple[str, float]], set[frozenset[str]]]:
     """Return doc_id -> (partner, score), and the groups of related documents."""
     keys = {each.doc_id: nomination_keys(each.text, each.label, config, {}).tolist() for each in texts}
-    prints = {each.doc_id: short_shingles(each.text, each.label) for each in texts}
+    prints = {each.doc_id: print_of(each.text, each.label) for each in texts}
     kept_in: dict[int, list[str]] = defaultdict(list)
     gone: dict[str, tuple[str, float]] = {}
     group = {each.doc_id: {each.doc_id} for each in texts}
     for each in sorted(texts, key=lambda text: (-len(text.text), text.doc_id)):
         best, score = "", 0.0
         for rival in dict.fromkeys(rival for key in keys[each.doc_id] for rival in kept_in[key]):
-            share = contained_share(prints[each.doc_id], prints[rival])
-            if share > score or (share == score and best and _order(texts, rival) < _order(texts, best)):
+            share = contained_share(prints[each.doc_id].shingles, prints[rival].shingles)
+            same = set(prints[each.doc_id].subjects.tolist()) <= set(prints[rival].words.tolist())
+            first = score == share and best and _order(texts, rival) < _order(texts, best)
+            if same and (share > score or first):
                 best, score = rival, share
             if share >= config.related:
                 joined = group[each.doc_id] | group[rival]

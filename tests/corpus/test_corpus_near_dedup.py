@@ -232,3 +232,11 @@ def test_containment_counts_shingles() -> None:
     assert len(whole) == 4
     assert contained_share(part, whole) == 0.5
     assert contained_share(part, part) == 1.0
+
+
+def test_a_word_said_again_and_again_makes_another_document_of_one_template(tmp_path: Path) -> None:
+    page = "The function {0} is deprecated. " + prose(8, 9) + " Call {1} instead, and see {0} for its history."
+    named = {"a": page.format("getch", "read"), "b": page.format("putch", "read"), "c": page.format("getch", "scan")}
+    result = judge(tmp_path, [texts(named)], CONFIG.model_copy(update={"containment": 0.8}))
+    assert result.gone == {"c": ("a", pytest.approx(0.9, abs=0.1))}
+    assert len(set(result.groups.values())) == 1
