@@ -176,17 +176,7 @@ class Build:
         return Pool(tuple(shards), tuple(self.ledger.records))
 
     def _stop(self, step: str, copies: Copies, reason: str, detail: Callable[[str, float], str]) -> None:
-        tables = []
-        for shard in self.shards:
-            found = list(copies.rows_of(shard.number))
-            rows, partners, scores = (
-                [each[0] for each in found],
-                [each[1] for each in found],
-                [each[2] for each in found],
-            )
-            details = [detail(partner, score) for _, partner, score in found]
-            tables.append(verdict_table(rows, step, [reason] * len(rows), details, partners, scores))
-        self._write(step, tables)
+        self._write(step, (_copy_verdicts(step, copies, shard, reason, detail) for shard in self.shards))
 
     def _write(self, step: str, tables: Iterable[pa.Table]) -> None:
         self.verdicts[step] = [self.scratch / "verdicts" / step / f"{shard.name}.parquet" for shard in self.shards]
@@ -195,6 +185,15 @@ class Build:
 
     def _poisoned(self, wave: str) -> Iterator[Poisoned]:
         return (each for each in self.runner.poisoned if each.wave == wave)
+
+
+def _copy_verdicts(
+    step: str, copies: Copies, shard: Shard, reason: str, detail: Callable[[str, float], str]
+) -> pa.Table:
+    found = list(copies.rows_of(shard.number))
+    partners, scores = [partner for _, partner, _ in found], [score for _, _, score in found]
+    details = list(map(detail, partners, scores))
+    return verdict_table([row for row, _, _ in found], step, [reason] * len(found), details, partners, scores)
 
 
 def _poisoned_verdicts(died: Sequence[Poisoned]) -> pa.Table:

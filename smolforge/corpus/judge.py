@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _LANGUAGE = ("label", "confidence", "script_share", "declared")
 _TOXICITY = ("toxic_terms", "toxic_count", "toxicity", "toxic_passage")
-_COLUMNS = ("profile", "url", *_LANGUAGE, *_TOXICITY, *FEATURES)
+COLUMNS = ("profile", "url", *_LANGUAGE, *_TOXICITY, *FEATURES)
 _PASSAGE = 200  # characters of evidence
 Rows = NDArray[np.int64]
 Judged = tuple[Rows, Sequence[str], Sequence[str]]  # rows, reasons, details
@@ -34,7 +34,7 @@ Judged = tuple[Rows, Sequence[str], Sequence[str]]  # rows, reasons, details
 
 def judge_shard(task: Task, output: Path, config: CorpusConfig) -> None:
     """Job: judge one shard. Inputs: its annotations, then its verdict files of the steps before."""
-    table, passes = _opened(task, _COLUMNS)
+    table, passes = _opened(task, COLUMNS)
     write_verdicts(output, judge(table, passes, config))
 
 

@@ -12,6 +12,7 @@ import pytest
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document, read_documents, read_rows
 from smolforge.corpus.history import clusters, history
+from smolforge.corpus.retune import retune
 from smolforge.corpus.stage import run
 from smolforge.errors import DataError
 from smolforge.store import StageContext
@@ -116,3 +117,18 @@ def test_later_data_loses_what_a_saved_index_holds(work: Path, tmp_path: Path) -
     assert told.judgements[-1].partner == f"first:{document(work, 'file:page-04.txt').doc_id}"
     assert history(tmp_path / "work", document(tmp_path / "work", "file:new.txt").doc_id).table != "dropped"
     assert [cluster.kept.split(":")[0] for cluster in clusters(tmp_path / "work")] == ["first"]
+
+
+def test_other_limits_are_tried_without_the_texts(work: Path, tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    same = retune(work, config)
+    assert same
+    assert all((row.now, row.fresh) == (row.then, 0) for row in same)
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "notes.json").write_text(json.dumps({"default": {"words": [1_000_000, None]}}))
+    strict = {row.reason: row for row in retune(work, config.model_copy(update={"rules": str(rules)}))}
+    row = strict["words too low"]
+    judged = json.loads((work / "funnel.json").read_text())
+    assert row.now == sum(each["documents_in"] for each in judged if each["step"] == "rules")
+    assert row.fresh == row.now - row.then > 10
