@@ -9,7 +9,7 @@ import pytest
 
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.extract.careful import better, extract_careful
-from smolforge.corpus.extract.fast import extract_fast, licence_hint
+from smolforge.corpus.extract.fast import decode, extract_fast, licence_hint
 from smolforge.corpus.extract.pages import BATCH_PAGES, extracted
 from smolforge.corpus.extract.urls import judge_url
 from smolforge.corpus.rows import Page, Row
@@ -103,7 +103,7 @@ def test_order_is_kept_among_rows_with_and_without_pages() -> None:
 )
 def test_characters_are_read_by_mark_header_meta_or_their_looks(encoding: str, header: str, meta: str) -> None:
     html = f"<html><head>{meta}<title>t</title></head><body><p>{FRENCH}</p></body></html>"
-    assert "rentre à la maison" in extract_fast(html.encode(encoding), header).text
+    assert "rentre à la maison" in extract_fast(decode(html.encode(encoding), header))
 
 
 def test_gates_stop_crawled_pages_and_leave_a_persons_own_alone() -> None:

@@ -1,13 +1,12 @@
 """The fast extraction, of every page: character set, main content, licence hint (resiliparse).
 
-Input: a page's bytes and what its HTTP header says of its characters. Output: its text, and its markup as a string.
+Input: a page's bytes and what its HTTP header says of its characters. Output: its markup, its text, its licence.
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
 
 from smolforge.errors import MissingDependencyError
 
@@ -20,29 +19,20 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 _MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
-@dataclass(frozen=True)
-class FastText:
-    """What the fast extractor found: ``markup`` is the page decoded, ``licence`` what it says of itself or ""."""
-
-    text: str
-    markup: str
-    licence: str
-
-
-def extract_fast(page: bytes, charset: str = "") -> FastText:
+def extract_fast(markup: str) -> str:
     """Return the main text of a page. MissingDependencyError without resiliparse, MemoryError for too large a page."""
     try:
         from resiliparse.extract.html2text import extract_plain_text
         from resiliparse.parse.html import HTMLParserException, HTMLTree
     except ImportError:
         raise MissingDependencyError("resiliparse", "data", "reading web pages") from None
-    markup = decode(page, charset)
     try:
         tree = HTMLTree.parse(markup)
     except HTMLParserException:
         raise MemoryError("the page's tree") from None  # any text is HTML: nothing else can be wrong
-    text = extract_plain_text(tree, main_content=True, preserve_formatting=True, list_bullets=True, alt_texts=False)
-    return FastText(tidy(text), markup, licence_hint(markup))
+    return tidy(
+        extract_plain_text(tree, main_content=True, preserve_formatting=True, list_bullets=True, alt_texts=False)
+    )
 
 
 def decode(page: bytes, charset: str) -> str:

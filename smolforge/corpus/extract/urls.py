@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from smolforge.corpus.document import Verdict
+from smolforge.corpus.extract.one_page import STEP
 
-STEP = "extract"
 _WORD = re.compile(r"[^\W\d_]+")
 _SOFT_WORDS = 2
 _MAX_CHARACTERS = 2000  # of an address; what is longer is a tracker
