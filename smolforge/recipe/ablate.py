@@ -145,10 +145,11 @@ def _compare(
         common["synthesize"] = run.step("synthesize", stage, sections["synthesize"], {"corpus": corpora["a"]}, seed)
     learned = {"corpus": texts["a"], **common}
     common["tokenizer"] = run.step("tokenizer", stage_named("tokenizer"), sections["tokenizer"], learned, seed)
-    scores: dict[Name, list[list[dict[str, Any]]]] = {}
-    for name, side in sides.items():
-        data = _tokenized(run, name, side, {"corpus": texts[name], **common})
-        scores[name] = [_trained(run, name, side, data, score, seed + k) for k in range(seeds)]
+    data = {name: _tokenized(run, name, side, {"corpus": texts[name], **common}) for name, side in sides.items()}
+    scores: dict[Name, list[list[dict[str, Any]]]] = {name: [] for name in sides}
+    for k in range(seeds):  # both sides of a seed together: an ablation that is stopped can end with fewer seeds
+        for name, side in sides.items():
+            scores[name].append(_trained(run, name, side, data[name], score, seed + k))
     text = {name: each.manifest.counts for name, each in texts.items()}
     titles = {name: side.title for name, side in sides.items()}
     result = Ablation(titles, tokens, tuple(range(seed, seed + seeds)), _losses(scores), text, run.artifacts)
