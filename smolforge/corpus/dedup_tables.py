@@ -75,6 +75,16 @@ class Copies:
         for place, partner, score in zip(*columns, strict=True):
             yield place & ROW_MASK, partner, score
 
+    def clusters(self) -> pa.Table:
+        """Return the documents that stay with what went for them, to browse: columns partner, partner_id, members (how
+        many went), places and scores (lists, the closest first); the largest cluster first, then by partner."""
+        order = [("partner", "ascending"), ("score", "descending"), ("place", "ascending")]
+        joined = self.table.sort_by(order).group_by(["partner", "partner_id"], use_threads=False)
+        table = joined.aggregate([("place", "count"), ("place", "list"), ("score", "list")])
+        table = table.select(["partner", "partner_id", "place_count", "place_list", "score_list"])
+        table = table.rename_columns(["partner", "partner_id", "members", "places", "scores"])
+        return table.sort_by([("members", "descending"), ("partner", "ascending")])
+
     def mask(self, shard: int, rows: int) -> NDArray[np.bool_]:
         """Return bool (rows,) of one shard: True for documents that go."""
         gone = np.zeros(rows, np.bool_)

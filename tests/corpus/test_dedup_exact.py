@@ -53,3 +53,12 @@ def test_masked_documents_are_not_there(tmp_path: Path) -> None:
     assert find_copies(masked, runner(tmp_path / "work")).table["partner_id"].to_pylist() == ["b"]
     rows = list(find_copies(masked, runner(tmp_path / "work")).rows_of(1))
     assert rows == [(0, "b", 1.0)]
+
+
+def test_clusters_list_what_went_for_each_document_that_stays(tmp_path: Path) -> None:
+    given = pool(tmp_path / "in", [TEXTS])
+    copies = find_copies(given, runner(tmp_path / "work"))
+    rows = copies.clusters().to_pylist()
+    assert [row["members"] for row in rows] == sorted((row["members"] for row in rows), reverse=True)
+    assert {place for row in rows for place in row["places"]} == set(copies.table["place"].to_pylist())
+    assert all(len(row["places"]) == len(row["scores"]) == row["members"] for row in rows)
