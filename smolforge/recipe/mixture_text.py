@@ -38,7 +38,7 @@ def render(plan: MixturePlan, origin: str) -> str:
         width = max(24, *(len(row.source) for row in rows))
         lines += [
             "",
-            f"{stage} · {phase}: {quantity(total)} tokens from {len(rows)} sources",
+            f"{stage} · {phase}: {quantity(total)} tokens from {len(rows)} source{'s' if rows[1:] else ''}",
             f"  {'source':<{width}}{'share':>8}{'wanted':>10}{'there':>10}{'epochs':>8}{'in all':>8}{'cap':>6}",
         ]
         lines += [_line(row, width, max(each.share for each in rows)) for row in rows]

@@ -105,6 +105,18 @@ def test_a_side_without_the_stages_is_refused(recipe: Path, capsys: pytest.Captu
     assert "an ablation needs the stage 'tokenizer'" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_no_finished_corpus_is_refused(
+    recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words, said in (
+        (["--a", str(tmp_path), str(tmp_path)], "2 folders of corpora; give one"),
+        (["--a", str(tmp_path)], "no manifest.json"),
+        (["--judge", str(tmp_path)], "no manifest.json"),
+    ):
+        assert main(["corpus", "ablate", str(recipe), *words]) == 2
+        assert said in capsys.readouterr().err
+
+
 TEXT = " ".join(f"word{i} of the page" for i in range(60))
 
 

@@ -151,4 +151,4 @@ def test_bars_grow_with_the_value_and_end_in_an_arrow_beyond_the_full() -> None:
 
 def test_phases_without_any_size_are_still_drawn() -> None:
     page = render(plan_mixtures([phase("one", 10, {"web": 1})], {}), "unknown")
-    assert "pretrain · one: 10 tokens from 1 sources" in page and "–" in page
+    assert "pretrain · one: 10 tokens from 1 source\n" in page and "–" in page
