@@ -147,7 +147,7 @@ def _shown(call: ToolCall) -> bool:
 
 def _ask(call: ToolCall) -> bool:
     """Ask the person, on the terminal itself: standard input may be the text."""
-    from smolforge.cli.terminal import printable
+    from smolforge.printable import printable
 
     print(f"run {printable(_line(call))}? [y/N] ", end="", file=sys.stderr, flush=True)
     with TERMINAL.open("r", encoding="utf-8", errors="replace") as terminal:

@@ -6,6 +6,7 @@ import argparse
 import importlib
 
 SUBVERBS = {
+    "why": "tell one document's history: what each step said of it, on what evidence, and where it ended",
     "plan": "show how much of each source a recipe's phases would eat, and refuse what cannot be",
     "tokenizers": "measure what the corpus's languages cost in several tokenizers",
     "ablate": "train a small model on two corpora or mixtures and say which one predicts better",

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
 def render(found: dict[str, Any]) -> str:
     """Return the facts as text; what comes from the file is shown without its control characters."""
     from smolforge.cli.table import count_text, size_text
-    from smolforge.cli.terminal import printable
+    from smolforge.printable import printable
 
     total = found["bytes"]
     types = ", ".join(

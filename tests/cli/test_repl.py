@@ -10,8 +10,8 @@ import pytest
 
 from smolforge.cli.conversation import Conversation
 from smolforge.cli.repl import COMMANDS, Commands, messages
-from smolforge.cli.terminal import printable
 from smolforge.errors import ConfigError, DataError
+from smolforge.printable import printable
 
 
 def typed(*lines: str) -> Callable[[str], str]:
