@@ -18,7 +18,7 @@ from smolforge.corpus.config import DedupConfig
 from smolforge.corpus.dedup_tables import ROW_BITS, part_number, read_columns
 from smolforge.corpus.engine.task import Part, Task, kept_batches
 from smolforge.corpus.minhash import U64, shingles, word_hashes
-from smolforge.corpus.near_verify import INDEXED, U32
+from smolforge.corpus.near_component import INDEXED, U32
 from smolforge.corpus.shuffle import write_partitions
 from smolforge.corpus.text import words
 

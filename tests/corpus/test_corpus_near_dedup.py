@@ -240,3 +240,23 @@ def test_a_word_said_again_and_again_makes_another_document_of_one_template(tmp_
     result = judge(tmp_path, [texts(named)], CONFIG.model_copy(update={"containment": 0.8}))
     assert result.gone == {"c": ("a", pytest.approx(0.9, abs=0.1))}
     assert len(set(result.groups.values())) == 1
+
+
+def test_a_component_larger_than_its_cache_is_judged_the_same(tmp_path: Path) -> None:
+    given = mixed(9, 40)
+    prints = {each.doc_id: print_of(each.text, each.label) for each in given}
+    ordered = sorted(given, key=lambda each: (-len(each.text), each.doc_id))
+
+    def nominated(at: int, each: Text) -> Nominated:
+        own = prints[each.doc_id]
+        pair = own.shingles, own.words
+        keys = nomination_keys(each.text, each.label, CONFIG, {})
+        return Nominated(0, 2, len(each.text), 0, each.doc_id, at, keys, own.subjects, pair, lambda: pair)
+
+    results = []
+    for cache_bytes in (1 << 20, 1):
+        component = Component(0, CONFIG, cache_bytes)
+        found = [component.offer(nominated(at, each)) for at, each in enumerate(ordered)]
+        results.append(([each and (each.partner.doc_id, each.score) for each in found], component.groups()))
+    assert results[0] == results[1]
+    assert any(results[0][0])
