@@ -13,7 +13,9 @@ import pytest
 from smolforge.corpus.config import DedupConfig
 from smolforge.corpus.dedup_tables import NearCopies, Pool
 from smolforge.corpus.minhash import band_keys, contained_share, mix, shingles, word_hashes
-from smolforge.corpus.near_dedup import find_near_copies
+from smolforge.corpus.near_component import Component, Nominated
+from smolforge.corpus.near_dedup import find_near_copies, nomination_keys
+from smolforge.corpus.near_texts import print_of
 from smolforge.errors import DataError
 from smolforge.store import digest_file
 from tests.corpus import near_reference
