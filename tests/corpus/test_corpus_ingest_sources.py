@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import random
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ from smolforge.corpus.ingest.git_index import tracked_files
 from smolforge.corpus.ingest.licences import licence_of_text
 from smolforge.corpus.ingest.report import SourceRecord
 from smolforge.errors import ConfigError, DataError, MissingDependencyError
+from tests.corpus.warc_bytes import packed, page
 
 Read = tuple[Document, Verdict | None]
 
@@ -458,3 +460,60 @@ def test_a_source_without_its_path_or_with_foreign_keys_is_refused() -> None:
     for source in ({"kind": "git"}, {"kind": "dataset"}, {"kind": "folder", "path": "x", "split": "train"}):
         with pytest.raises((ConfigError, ValueError)):
             configured(source)
+
+
+# Damage
+
+
+def whole_files() -> dict[str, bytes]:
+    """Return a small sound file of each format."""
+    lines = b"".join(json.dumps({"text": f"row {number} of many"}).encode() + b"\n" for number in range(100))
+    table = pa.table({"text": [f"row {number}" for number in range(100)]})
+    parquet_file, arrow_file = pa.BufferOutputStream(), pa.BufferOutputStream()
+    pq.write_table(table, parquet_file, row_group_size=30)
+    with pa.ipc.new_stream(arrow_file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=30)
+    archive = [page(number) for number in range(3)]
+    return {
+        "a.jsonl": lines,
+        "a.jsonl.gz": gzip.compress(lines, mtime=0),
+        "a.jsonl.zst": zstandard.compress(lines),
+        "a.csv": b"text,id\n" + b'"quoted, text",1\n' * 50,
+        "a.parquet": parquet_file.getvalue().to_pybytes(),
+        "a.arrow": arrow_file.getvalue().to_pybytes(),
+        "a.warc": b"".join(archive),
+        "a.warc.gz": b"".join(packed(archive)),
+        "a.txt": "text é\n".encode() * 50,
+    }
+
+
+def damaged(data: bytes, dice: random.Random) -> bytes:
+    """Return data with bytes changed, lost, added, and its end gone."""
+    found = bytearray(data)
+    for _ in range(dice.choice((1, 2, 20))):
+        place = dice.randrange(len(found) + 1)
+        kind = dice.randrange(4)
+        if kind == 0:
+            found[place : place + 1] = dice.randbytes(1)
+        elif kind == 1:
+            found[place : place + dice.randrange(1, 100)] = b""
+        elif kind == 2:
+            found[place:place] = dice.randbytes(dice.randrange(1, 50))
+        elif dice.random() < 0.3:
+            del found[place:]
+    return bytes(found)
+
+
+@pytest.mark.parametrize("name", whole_files())
+def test_damage_never_escapes_as_anything_but_problems_and_dropped_rows(name: str, tmp_path: Path) -> None:
+    sound = whole_files()[name]
+    (tmp_path / name).write_bytes(sound)
+    whole, record = read(tmp_path, extract={"careful": False})
+    assert whole and not record.problems
+    dice = random.Random(name)
+    for _ in range(40):
+        (tmp_path / name).write_bytes(damaged(sound, dice))
+        found, record = read(tmp_path, extract={"careful": False})
+        assert all(document.text or verdict for document, verdict in found)
+        assert not any("\0" in document.text for document, _ in found)
+        assert len(record.problems) >= len([verdict for _, verdict in found if verdict and verdict.step == "ingest"])

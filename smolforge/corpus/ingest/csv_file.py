@@ -28,7 +28,8 @@ def _rows(stream: BinaryIO, first: int, last: int, key: str | None) -> Iterator[
     try:
         header = stream.readline(MAX_ROW_BYTES)
         delimiter = max(",;\t|", key=header.decode("utf-8", "replace").count)
-        names = next(csv.reader([header.decode("utf-8-sig", "replace")], delimiter=delimiter), [])
+        first_line = header.decode("utf-8-sig", "replace").replace("\0", "").strip("\r\n").replace("\r", " ")
+        names = next(csv.reader([first_line], delimiter=delimiter), [])
         table = csv.reader(_lines(stream), delimiter=delimiter)
         for number in range(last):
             try:

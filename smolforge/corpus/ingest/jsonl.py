@@ -31,13 +31,12 @@ def read_jsonl(file: BinaryIO, packing: str, ranges: tuple[tuple[int, int], ...]
 
 
 def _plain(file: BinaryIO, first: int, last: int, key: str | None) -> Iterator[Row]:
-    start, number = first, 0
+    start = first
     if first:
         file.seek(first - 1)
         start += _finish_line(file) - 1
     while start < last and (line := file.readline(MAX_ROW_BYTES + 1)):
         size = len(line)
-        number += 1
         if size > MAX_ROW_BYTES:
             size += _finish_line(file) if not line.endswith(b"\n") else 0
             yield failed(f"byte{start}", "line too long", f"{size} bytes, more than {MAX_ROW_BYTES}")

@@ -26,8 +26,8 @@ def parquet_ranges(file: BinaryIO, key: str | None, target: int) -> list[tuple[i
 
     try:
         metadata = pq.ParquetFile(file).metadata
-    except (pa.ArrowException, ValueError) as error:
-        raise OSError(str(error).splitlines()[0]) from None
+    except (pa.ArrowException, ValueError, MemoryError) as error:
+        raise OSError(_first_line(error)) from None
     names = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
     index = next((names.index(name) for name in ((key,) if key else TEXT_KEYS) if name in names), None)
     found: list[tuple[int, int, int]] = []
@@ -55,8 +55,8 @@ def read_parquet(file: BinaryIO, ranges: Ranges, key: str | None) -> Iterator[Ro
 
     try:
         table = pq.ParquetFile(file, buffer_size=1 << 20)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        yield failed("", "not Parquet", f"torn or not Parquet: {str(error).splitlines()[0]}")
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        yield failed("", "not Parquet", f"torn or not Parquet: {_first_line(error)}")
         return
     names, problem = _columns(table.schema_arrow, key)
     if problem:
@@ -97,8 +97,12 @@ def _group(table: Any, number: int, wanted: list[tuple[int, int]], names: list[s
             if row >= wanted[-1][1]:
                 return
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        yield failed(f"group{number}row{row}", "torn row group", f"the rest of row group {number}: {detail}")
+        detail = f"the rest of row group {number}: {_first_line(error)}"
+        yield failed(f"group{number}row{row}", "torn row group", detail)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _batch(batch: Any, number: int, row: int, wanted: list[tuple[int, int]], key: str | None) -> Iterator[Row]:
@@ -122,12 +126,13 @@ def read_arrow(file: BinaryIO, ranges: Ranges, key: str | None) -> Iterator[Row]
             yield failed("schema", "no text", problem)
             return
         for batch in batches:
+            batch.validate(full=True)  # offsets of a damaged file lead out of its memory
             for at in range(0, batch.num_rows, _BATCH_ROWS):
                 piece = batch.slice(at, _BATCH_ROWS).select(names)
                 yield from _batch(piece, 0, row + at, list(ranges), key)
             row += batch.num_rows
-    except (pa.ArrowException, OSError, ValueError) as error:
-        yield failed(f"after row{row}", "torn file", f"torn or not Arrow: {str(error).splitlines()[0]}")
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+        yield failed(f"after row{row}", "torn file", f"torn or not Arrow: {_first_line(error)}")
 
 
 def _arrow_batches(file: BinaryIO) -> tuple[Any, Iterator[Any]]:
