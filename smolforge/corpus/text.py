@@ -21,6 +21,7 @@ _ELISION = re.compile(
 )
 ARABIC_MARKS = re.compile(r"[\u064b-\u065f\u0670\u0640]")
 DIACRITICS = re.compile(r"[\u0300-\u036f\u064b-\u065f\u0670\u06d6-\u06ed]")
+_NO_TEXT = re.compile("[\udc80-\udcff]")  # what os.fsdecode makes of a byte that is no UTF-8
 _DIGIT = re.compile(r"\d")
 _UNBROKEN = re.compile(r"\S{1000}")
 _PIECES = re.compile(r"\S{1,1000}\s*|\s+")
@@ -74,6 +75,19 @@ def nomination_words(text: str, language: str) -> list[str]:
     if not text.isascii():
         text = normalize("NFC", DIACRITICS.sub("", normalize("NFD", text)))
     return words(text, language)
+
+
+def printable(text: str) -> str:
+    """Return text that UTF-8 can hold and a table shows: bytes of a file's name that are no text as ``\\xff``, without
+    other lone surrogates and NULs."""
+    if "\0" in text:
+        text = text.replace("\0", "")
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        named = _NO_TEXT.sub(lambda match: f"\\x{ord(match[0]) - 0xDC00:02x}", text)
+        return named.encode("utf-8", "ignore").decode()
 
 
 def split_text(text: str, limit: int) -> list[str]:

@@ -120,7 +120,7 @@ def test_symbolic_links_are_reported_and_loops_do_not_trap_the_walk(tmp_path: Pa
     os.mkfifo(tmp_path / "pipe.txt")
     documents, record = read(tmp_path)
     assert [document.url for document in documents] == ["file:a.txt"]
-    assert sorted(problem.path for problem in record.problems) == ["gone.txt", "loop"]
+    assert sorted(problem.path for problem in record.problems) == ["gone.txt", "loop", "pipe.txt"]
 
 
 def test_lone_surrogates_and_deep_nesting_do_not_break_a_jsonl_file(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def _card(root: str, files: Iterable[StoredFile], record: SourceRecord) -> dict[
         return {}
     try:
         card = yaml.safe_load(match[1])
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         record.problem("README.md", "line 1", f"the card's YAML cannot be read ({str(error).splitlines()[0]})")
         return {}
     return card if isinstance(card, dict) else {}
@@ -76,15 +76,21 @@ def _licence(root: str, card: dict[str, Any], files: Iterable[StoredFile]) -> st
             stated = json.loads(_read(root, info)).get("license") if info else None
         except (ValueError, AttributeError, RecursionError):
             stated = None
-    if isinstance(stated, list):
-        stated = " AND ".join(sorted(map(str, stated)))
-    return str(stated) if stated else "unknown"
+    # strings alone: what else YAML may hold can grow without end when it is printed
+    names = [stated] if isinstance(stated, str) else stated if isinstance(stated, list) else []
+    return " AND ".join(sorted(name for name in names if isinstance(name, str) and name)) or "unknown"
 
 
 def _stated_splits(spec: SourceSpec, card: dict[str, Any], data: list[StoredFile]) -> dict[str, list[StoredFile]]:
     """Return the files of each split that the card names for the wanted configuration, {} where it names none."""
-    configs = [each for each in card.get("configs") or [] if isinstance(each, dict) and each.get("data_files")]
-    names = [str(each.get("config_name", "default")) for each in configs]
+    listed = card.get("configs")
+    configs = [
+        each
+        for each in (listed if isinstance(listed, list) else [])
+        if isinstance(each, dict) and each.get("data_files")
+    ]
+    stated = (each.get("config_name") for each in configs)
+    names = [name if isinstance(name, str) else "default" for name in stated]
     if spec.subset is not None and spec.subset not in names:
         known = ", ".join(names) or "none"
         hint = nearest(spec.subset, names)
@@ -101,10 +107,12 @@ def _stated_splits(spec: SourceSpec, card: dict[str, Any], data: list[StoredFile
 def _patterns(stated: Any) -> Iterable[tuple[str, str]]:
     """Yield (split, pattern) of ``data_files``: a pattern, a list of them, or entries of split and path."""
     for entry in stated if isinstance(stated, list) else [stated]:
-        split = str(entry.get("split", "train")) if isinstance(entry, dict) else "train"
+        named = entry.get("split") if isinstance(entry, dict) else None
+        split = named if isinstance(named, str) else "train"
         paths = entry.get("path", []) if isinstance(entry, dict) else entry
         for path in paths if isinstance(paths, list) else [paths]:
-            yield split, str(path).removeprefix("./").replace("**/", "*").replace("**", "*")
+            if isinstance(path, str):
+                yield split, path.removeprefix("./").replace("**/", "*").replace("**", "*")
 
 
 def _splits_by_name(data: Iterable[StoredFile]) -> dict[str, list[StoredFile]]:

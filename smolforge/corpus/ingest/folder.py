@@ -48,16 +48,27 @@ def _hidden(name: str) -> bool:
 
 
 def _walk(root: Path, record: SourceRecord) -> Iterator[StoredFile]:
-    for folder, folders, names in os.walk(root, followlinks=False):
+    def unreadable(error: OSError) -> None:
+        path = os.path.relpath(error.filename or root, root)
+        record.problem(path, "path", f"not readable ({error.strerror})")
+
+    for folder, folders, names in os.walk(root, onerror=unreadable, followlinks=False):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(folders + names):
             path = Path(folder) / name
             relative = path.relative_to(root).as_posix()
-            state = path.lstat()
+            try:
+                state = path.lstat()
+            except OSError as error:
+                unreadable(error)
+                continue
             if stat.S_ISLNK(state.st_mode):
                 record.problem(relative, "path", "a symbolic link, not followed")
-            elif stat.S_ISREG(state.st_mode) and not name.startswith("."):
-                yield StoredFile(relative, state.st_size)
+            elif stat.S_ISREG(state.st_mode):
+                if not name.startswith("."):
+                    yield StoredFile(relative, state.st_size)
+            elif not stat.S_ISDIR(state.st_mode):
+                record.problem(relative, "path", "neither a file nor a folder (a pipe, socket or device)")
 
 
 def pieces(root: str, files: Iterable[StoredFile], key: str | None, record: SourceRecord) -> list[Piece]:

@@ -57,6 +57,9 @@ def pieces(spec: SourceSpec, record: SourceRecord) -> list[Piece]:
     for name in tracked_files(root):
         why = _not_code(name)
         path = root / name
+        if not why and not _inside(root, name):
+            record.problem(name, "index", "a tracked path that leads out of the checkout, not followed")
+            continue
         if not why and (path.is_symlink() or not path.is_file()):
             why = "tracked files that are not there"
         if why:
@@ -71,6 +74,13 @@ def pieces(spec: SourceSpec, record: SourceRecord) -> list[Piece]:
     if not chosen[0]:
         raise DataError(f"corpus.sources: '{spec.path}' has no tracked source files")
     return [batch(files) for files in chosen if files]
+
+
+def _inside(root: Path, name: str) -> bool:
+    """Return whether a tracked path stays below the checkout: an index is data that anybody may have written."""
+    parts = PurePosixPath(name).parts
+    above = (root / name).parent
+    return not name.startswith("/") and ".." not in parts and above.resolve().is_relative_to(root.resolve())
 
 
 def _head(root: Path) -> str:
@@ -103,7 +113,7 @@ def read_files(root: str, files: Iterable[str], record: SourceRecord) -> Iterato
     repository, licence = _repository(folder), licence_of_folder(folder)
     for name in files:
         try:
-            size = (folder / name).stat().st_size
+            size = (folder / name).lstat().st_size
             data = (folder / name).read_bytes() if size <= MAX_CODE_BYTES else b""
         except OSError as error:
             yield name, failed("", "not readable", error.strerror or str(error))

@@ -77,6 +77,9 @@ def _columns(schema: Any, key: str | None) -> tuple[list[str], str]:
 
     keys = (key,) if key else TEXT_KEYS
     text = next((name for name in keys if name in schema.names), None)
+    twice = next((name for name in (*keys, *_EXTRA) if schema.names.count(name) > 1), None)
+    if twice is not None:
+        return [], f"{schema.names.count(twice)} columns are named '{twice}'"
     if text is None:
         return [], f"no column {' or '.join(map(repr, keys))} among {', '.join(schema.names[:8])}"
     kind = schema.field(text).type
@@ -109,9 +112,28 @@ def _batch(batch: Any, number: int, row: int, wanted: list[tuple[int, int]], key
     for first, last in wanted:
         low, high = max(first, row), min(last, row + batch.num_rows)
         if low < high:
-            for index, fields in enumerate(batch.slice(low - row, high - low).to_pylist(), low):
+            for index, values in enumerate(_as_bytes(batch.slice(low - row, high - low)).to_pylist(), low):
+                position = f"group{number}row{index}"
+                try:
+                    fields = {name: _as_text(value) for name, value in values.items()}
+                except UnicodeDecodeError as error:
+                    yield failed(position, "not text", f"not UTF-8 ({error.reason} at byte {error.start})")
+                    continue
                 if fields[batch.schema.names[0]] is not None:
-                    yield from field_row(fields, f"group{number}row{index}", key)
+                    yield from field_row(fields, position, key)
+
+
+def _as_bytes(batch: Any) -> Any:
+    """Return a batch with its strings as bytes: nothing checked yet that a writer kept to UTF-8."""
+    import pyarrow as pa
+
+    kinds = {pa.string(): pa.binary(), pa.large_string(): pa.large_binary()}
+    columns = [column.view(kinds.get(column.type, column.type)) for column in batch.columns]
+    return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)
+
+
+def _as_text(value: Any) -> Any:
+    return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
 def read_arrow(file: BinaryIO, ranges: Ranges, key: str | None) -> Iterator[Row]:
@@ -126,10 +148,10 @@ def read_arrow(file: BinaryIO, ranges: Ranges, key: str | None) -> Iterator[Row]
             yield failed("schema", "no text", problem)
             return
         for batch in batches:
-            batch.validate(full=True)  # offsets of a damaged file lead out of its memory
+            chosen = _as_bytes(batch.select(names))
+            chosen.validate(full=True)  # offsets of a damaged file lead out of its memory
             for at in range(0, batch.num_rows, _BATCH_ROWS):
-                piece = batch.slice(at, _BATCH_ROWS).select(names)
-                yield from _batch(piece, 0, row + at, list(ranges), key)
+                yield from _batch(chosen.slice(at, _BATCH_ROWS), 0, row + at, list(ranges), key)
             row += batch.num_rows
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         yield failed(f"after row{row}", "torn file", f"torn or not Arrow: {_first_line(error)}")

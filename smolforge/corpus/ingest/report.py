@@ -8,7 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from smolforge.corpus.text import printable
+
 MAX_PROBLEMS = 1000
+_CHARACTERS = 5000  # of a path or message
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class SourceRecord:
     def problem(self, path: str, position: str, message: str) -> None:
         """Note a problem; after the first thousand only their number is kept."""
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(path, position, message))
+            self.problems.append(Problem(*(printable(each[:_CHARACTERS]) for each in (path, position, message))))
         else:
             self.leave_out("problems not listed")
 

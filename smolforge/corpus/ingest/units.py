@@ -21,7 +21,7 @@ from smolforge.corpus.ingest.python_sources import open_python, read_stdlib, rea
 from smolforge.corpus.ingest.remote import join
 from smolforge.corpus.ingest.report import Ledger, SourceRecord
 from smolforge.corpus.rows import STEP, Row
-from smolforge.corpus.text import split_text
+from smolforge.corpus.text import printable, split_text
 
 Read = tuple[Document, Verdict | None]  # a document, and the verdict of reading where that failed (text may be "")
 
@@ -193,6 +193,8 @@ def _row_documents(
 
 def _document(text: str, place: str, fields: dict[str, Any], spec: SourceSpec, record: SourceRecord) -> Document:
     """Return a document; its id comes from its place, for two pages may have one address."""
+    place = printable(place)
+    fields = {name: printable(value) for name, value in fields.items() if len(value) <= _FIELD_CHARACTERS}
     url = fields.get("url") or place
     meta = {"profile": spec.rules or fields.get("profile") or spec.profile}
     meta |= {"place": place} if url != place else {}
@@ -207,4 +209,5 @@ def _document(text: str, place: str, fields: dict[str, Any], spec: SourceSpec, r
     )
 
 
+_FIELD_CHARACTERS = 8192  # of an address or licence; what is longer is left out, the text stays
 _META = ("crawl_date", "date", "truncated", "repository", "path", "programming_language", "extractor")

@@ -20,6 +20,7 @@ _MAGIC = b"WARC/1."
 _GZIP = b"\x1f\x8b\x08"
 _BEGIN = re.compile(rb"WARC/1\.[0-9]\r?\n[A-Za-z-]{4,60}:")  # where reading goes on after damage
 _BEGIN_BYTES = 72
+_HEAD_BYTES = 4096  # of a gzip member, enough to see what it unpacks to
 _LENGTH = re.compile(rb"^content-length:[ \t]*(\d{1,18})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -78,16 +79,15 @@ def _next_member(file: BinaryIO, start: int, last: int) -> int | None:
         if not window:
             return None
         at = window.find(_GZIP)
-        if at < 0:
-            start += CHUNK_BYTES
-            continue
-        try:
-            file.seek(start + at)
-            if zlib.decompressobj(31).decompress(file.read(4096), len(_MAGIC)) == _MAGIC:
-                return start + at
-        except zlib.error:
-            pass
-        start += at + 1
+        while at >= 0:
+            try:
+                file.seek(start + at)
+                if zlib.decompressobj(31).decompress(file.read(_HEAD_BYTES), len(_MAGIC)) == _MAGIC:
+                    return start + at
+            except zlib.error:
+                pass
+            at = window.find(_GZIP, at + 1)
+        start += CHUNK_BYTES
     return None
 
 
@@ -172,7 +172,7 @@ class _Window:
 
     def __init__(self, read: Callable[[int], bytes]) -> None:
         self.position = 0
-        self._read, self._data, self._at = read, b"", 0
+        self._read, self._data, self._at, self._ended = read, b"", 0, False
 
     @property
     def left(self) -> int:
@@ -181,12 +181,13 @@ class _Window:
 
     def need(self, count: int) -> bool:
         """Hold at least ``count`` bytes; False where the stream ends before."""
-        if self.left >= count:
-            return True
+        if self.left >= count or self._ended:
+            return self.left >= count
         parts, held = [self._data[self._at :]], self.left
         while held < count:
             block = self._read(max(CHUNK_BYTES, min(count - held, 1 << 20)))
             if not block:
+                self._ended = True
                 break
             parts.append(block)
             held += len(block)
@@ -220,13 +221,18 @@ class _Window:
         return False
 
     def find_header(self) -> tuple[int, int]:
-        """Return where the header at the window ends and how many bytes its end mark has; -1 where it does not."""
+        """Return where the header at the window ends and how many bytes its end mark has; -1 where it does not, or
+        where another record begins before that (so that each byte is looked at a few times at most)."""
         for count in (4096, _MAX_HEADER_BYTES):
             self.need(count)
+            other = _BEGIN.search(self._data, self._at + 1, self._at + count)
+            limit = other.start() if other else self._at + count
             for mark in (b"\r\n\r\n", b"\n\n"):
-                end = self._data.find(mark, self._at, self._at + count)
+                end = self._data.find(mark, self._at, limit)
                 if end >= 0:
                     return end - self._at, len(mark)
+            if other:
+                break
         return -1, 0
 
     def seek_record(self, skip: int) -> bool:
