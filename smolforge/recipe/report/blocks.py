@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from smolforge.recipe.report.scales import number
 
@@ -52,6 +53,36 @@ class Code:
     text: str
 
 
+@dataclass(frozen=True)
+class Excerpt:
+    """Text of anybody's making, wrapped and in its own direction, with where it is from and a word about it."""
+
+    title: str
+    note: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two texts side by side, each in runs of (text, whether the other lacks it), under a title of its own."""
+
+    titles: tuple[str, str]
+    left: Sequence[tuple[str, bool]]
+    right: Sequence[tuple[str, bool]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that are folded away behind a summary."""
+
+    summary: str
+    blocks: Sequence[Block]
+
+
+Block: TypeAlias = Table | Chart | Note | Code | Excerpt | Pair | Fold
+
+
 @dataclass
 class Section:
     """A chapter of the page; without blocks it says that its stage is missing."""
@@ -59,9 +90,9 @@ class Section:
     id: str
     title: str
     missing: str
-    blocks: list[Table | Chart | Note | Code] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
 
-    def add(self, *blocks: Table | Chart | Note | Code) -> Section:
+    def add(self, *blocks: Block) -> Section:
         """Append blocks; charts and tables without content are left out."""
         for block in blocks:
             empty = (isinstance(block, Chart) and not block.svg) or (isinstance(block, Table) and not block.rows)

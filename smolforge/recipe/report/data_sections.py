@@ -1,18 +1,19 @@
-"""The chapters about data: the funnel of documents with what was dropped and why, sources, the tokenizer.
+"""The chapters about data: the corpus (``corpus_page``), what was generated, the tokenizer.
 
 Input: ``Gathered``. Output: ``Section``s.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
-from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, count, fixed, percent, size
+from smolforge.recipe.report.blocks import Cell, Chart, Note, Section, Table, count, fixed, percent
 from smolforge.recipe.report.charts import Bar, bar_chart
+from smolforge.recipe.report.corpus_files import CorpusFiles
+from smolforge.recipe.report.corpus_page import corpus_sections
+from smolforge.recipe.report.corpus_sections import NO_CORPUS
 from smolforge.recipe.report.gather import Gathered
 
-REASONS_SHOWN = 14
 FERTILITY = {
     "bytes_per_token": "bytes per token",
     "tokens_per_word": "tokens per word",
@@ -22,56 +23,17 @@ FERTILITY = {
 }
 
 
-def funnel_section(run: Gathered) -> Section:
-    """How many documents each step let through, and what the others were dropped for."""
-    section = Section("funnel", "Documents", "The recipe has no corpus stage.")
-    rows: list[dict[str, Any]] = run.file("corpus", "funnel.json") or []
-    if not rows:
-        return section
-    steps = list(dict.fromkeys(row["step"] for row in rows))
-    entered, left = _sum(rows, "documents_in"), _sum(rows, "documents_out")
-    first = [Bar("found", entered[steps[0]], colour=0)] if entered[steps[0]] != left[steps[0]] else []
-    bars = first + [Bar(f"after {step.replace('_', ' ')}", left[step], colour=0) for step in steps]
-    section.add(Chart(bar_chart([("", bars)], x_label="documents"), "Documents that are left after each step."))
-    reasons = Counter[str]()
-    for row in rows:
-        if row["reason"]:
-            reasons[f"{row['step'].replace('_', ' ')}: {row['reason']}"] += row["documents_in"]
-    shown = [Bar(reason, dropped, colour=1) for reason, dropped in reasons.most_common(REASONS_SHOWN)]
-    caption = "Why documents left the stream; held-out documents are kept for evaluation."
-    section.add(Chart(bar_chart([("", shown)], x_label="documents"), caption))
-    if len(reasons) > REASONS_SHOWN:
-        section.add(Note(f"{len(reasons) - REASONS_SHOWN} rarer reasons are in funnel.json."))
-    section.add(_languages(rows, steps[-1]))
-    return section
+def corpus_chapters(run: Gathered) -> list[Section]:
+    """What became of the documents, and what the recipe generated from and beside them."""
+    if "corpus" not in run.artifacts:
+        return [Section(name, title, NO_CORPUS) for name, title in (("funnel", "Documents"), ("sources", "Sources"))]
+    files = CorpusFiles(run.artifacts["corpus"].path, samples=3, clusters=6, members=3)
+    return corpus_sections(files, run.file("synthesize", "generated/report.json"))
 
 
-def _sum(rows: list[dict[str, Any]], key: str) -> Counter[str]:
-    total = Counter[str]()
-    for row in rows:
-        total[row["step"]] += row[key]
-    return total
-
-
-def _languages(rows: list[dict[str, Any]], last: str) -> Table:
-    documents, volume = Counter[str](), Counter[str]()
-    for row in rows:
-        if row["step"] == last and not row["reason"]:
-            documents[row["language"]] += row["documents_out"]
-            volume[row["language"]] += row["bytes_out"]
-    cells = [[Cell(lang, "code"), count(documents[lang]), size(volume[lang])] for lang, _ in volume.most_common()]
-    return Table(["language", "documents kept", "text kept"], cells, "What training text there is, by language.")
-
-
-def sources_section(run: Gathered) -> Section:
-    """Where the text comes from, with versions and licences."""
-    section = Section("sources", "Sources and licences", "The recipe has no corpus stage.")
-    rows = []
-    for row in run.file("corpus", "sources.json") or []:
-        name, version = Cell(str(row.get("name", "?"))), Cell(str(row.get("version") or "–"))
-        licence = Cell(str(row.get("licence") or "unknown"), "text" if row.get("licence") else "bad")
-        rows.append([name, version, licence, count(row.get("documents")), size(row.get("bytes"))])
-    section.add(Table(["source", "version", "licence", "documents", "size"], rows))
+def made_section(run: Gathered) -> Section:
+    """How many rows of each set the recipe generated."""
+    section = Section("made", "Generated rows", "The recipe has no synthesize stage.")
     counts = run.artifacts["synthesize"].manifest.counts if "synthesize" in run.artifacts else {}
     made = [[Cell(name, "code"), count(number)] for name, number in _flat(counts).items()]
     return section.add(Table(["generated set", "rows"], made, "Conversations and documents the recipe generated."))

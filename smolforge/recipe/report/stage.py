@@ -10,7 +10,7 @@ import yaml
 
 from smolforge.recipe.report.blocks import Cell, Code, Section, Table
 from smolforge.recipe.report.config import ReportConfig
-from smolforge.recipe.report.data_sections import funnel_section, sources_section, tokenizer_section
+from smolforge.recipe.report.data_sections import corpus_chapters, made_section, tokenizer_section
 from smolforge.recipe.report.gather import Gathered
 from smolforge.recipe.report.html import page
 from smolforge.recipe.report.metrics import metrics
@@ -51,8 +51,8 @@ def sections(config: ReportConfig, run: Gathered, figures: dict[str, float]) -> 
         exports_section(run),
         training_section(run),
         tokenizer_section(run),
-        funnel_section(run),
-        sources_section(run),
+        *corpus_chapters(run),
+        made_section(run),
         cost_section(run),
         recipe_section(run),
     ]
