@@ -8,6 +8,7 @@ import importlib
 SUBVERBS = {
     "why": "tell one document's history: what each step said of it, on what evidence, and where it ended",
     "report": "write the page of a finished corpus: the funnel, what was dropped, duplicates side by side",
+    "card": "write the dataset card of a finished corpus: README.md as the Hugging Face hub reads it",
     "plan": "show how much of each source a recipe's phases would eat, and refuse what cannot be",
     "tokenizers": "measure what the corpus's languages cost in several tokenizers",
     "ablate": "train a small model on two corpora or mixtures and say which one predicts better",

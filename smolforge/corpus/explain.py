@@ -15,6 +15,7 @@ from smolforge.corpus.document import Document
 from smolforge.corpus.history import History, history
 from smolforge.corpus.limits_seen import Measured, measured
 from smolforge.corpus.lookup import stored
+from smolforge.errors import ConfigError
 from smolforge.store import Artifact
 from smolforge.store.artifact import MANIFEST
 
@@ -78,7 +79,7 @@ def explain(folder: Path, doc_id: str) -> Explanation:
     named = stop.partner if stop and stop.partner else None
     known = stored(folder, {doc_id, *(other for other, _ in told.copies), *([named] if named else [])})
     document = known.get(doc_id, ("", None))[1]
-    profile, limits = measured(told.measures, told.url, config.get("rules"))
+    profile, limits = _limits(told, config.get("rules"))
     partner = None
     if stop is not None and named is not None:
         table, other = known.get(named, ("", None))
@@ -88,6 +89,14 @@ def explain(folder: Path, doc_id: str) -> Explanation:
         told, document, config.get("language", {}), profile, tuple(limits), partner,
         {other: known[other][1].url for other, _ in told.copies if other in known},
     )  # fmt: skip
+
+
+def _limits(told: History, rules: str | None) -> tuple[str, list[Measured]]:
+    """Return profile and limits, none where the profile's file is gone."""
+    try:
+        return measured(told.measures, told.url, rules)
+    except ConfigError:
+        return "", []
 
 
 def config_of(folder: Path) -> dict[str, Any]:
