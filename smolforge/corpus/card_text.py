@@ -18,7 +18,7 @@ from smolforge.corpus.card import NOT_A_LANGUAGE, UNKNOWN, Facts
 from smolforge.corpus.card_steps import MEANING, SETTINGS
 from smolforge.corpus.fates import KEPT, Fate, count_by, masked, passages
 from smolforge.corpus.funnel import BYTES_PER_TOKEN
-from smolforge.corpus.rules import profile_place
+from smolforge.corpus.rules import load_profile, profile_place
 from smolforge.corpus.split import HELD_OUT_STEP
 from smolforge.errors import ConfigError
 from smolforge.printable import printable
@@ -152,11 +152,26 @@ def _rules(facts: Facts) -> str:
     if not specs:
         return ""
     folder = facts.config.get("rules")
-    names = sorted({spec.profile for spec in specs})
-    said = ", ".join(f"`{name}` ({digest_bytes(profile_place(name, folder).read_bytes())[:12]})" for name in names)
-    return (
-        f"\n\nRule profiles, with the digests of their files today: {said}. Limits of each are in the profile's file."
+    said = "\n".join(f"- `{name}`{_limits(name, folder)}" for name in sorted({spec.profile for spec in specs}))
+    head = (
+        "Rule profiles with the digests of their files and their limits as they are today; languages may have others:"
     )
+    return f"\n\n{head}\n\n{said}"
+
+
+def _limits(profile: str, folder: str | None) -> str:
+    """Return a profile's digest and the limits that it has for every language."""
+    try:
+        digest = digest_bytes(profile_place(profile, folder).read_bytes())[:12]
+        limits = load_profile(profile, folder).default
+    except ConfigError:
+        return ": its file is gone"
+    said = [
+        f"{feature}{'' if low is None else f' from {low:g}'}{'' if high is None else f' to {high:g}'}"
+        for feature, (low, high) in limits.items()
+        if low is not None or high is not None
+    ]
+    return f" ({digest}): {', '.join(said)}"
 
 
 def _removed(facts: Facts) -> str:
@@ -175,8 +190,8 @@ def _personal(facts: Facts) -> str:
     counted = table(["kind", "masked"], rows) or "Nothing was found."
     return (
         f"## Personal data\n\n{searched}What passed its validator (checksums, number plans, public addresses) was "
-        "replaced by a placeholder of the same kind; equal values have equal placeholders. Names, postal addresses, dates "
-        "of birth and anything a person can be told by in running text are **not** searched for and are in the text."
+        "replaced by a placeholder of the same kind; equal values have equal placeholders. Names, postal addresses, "
+        "dates of birth and whatever else tells in running text who somebody is are **not** searched for."
         f"\n\n{counted}"
     )
 
