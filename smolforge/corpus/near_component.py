@@ -184,16 +184,20 @@ def _bytes(text: Pair) -> int:
 
 
 class Relations:
-    """Union-find over documents; a group is named by the place of its member with the smallest id."""
+    """Union-find over documents; a group is named by the place of its member with the smallest id. Documents of a saved
+    index join others, but are no members: the corpus has no place of theirs."""
 
     def __init__(self) -> None:
         self._parent: dict[int, int] = {}
-        self._names: dict[int, tuple[str, int]] = {}
+        self._names: dict[int, tuple[bool, str, int]] = {}
+        self._own: set[int] = set()
 
     def join(self, a: Nominated, b: Nominated) -> None:
         """Put two documents, and all that are related to them, into one group."""
         for each in (a, b):
-            self._names.setdefault(each.place, (each.doc_id, each.place))
+            self._names.setdefault(each.place, (each.tier == INDEXED, each.doc_id, each.place))
+            if each.tier != INDEXED:
+                self._own.add(each.place)
         first, second = sorted((self._root(a.place), self._root(b.place)))
         self._parent[second] = first
         self._names[first] = min(self._names[first], self._names[second])
@@ -208,4 +212,4 @@ class Relations:
 
     def groups(self) -> list[tuple[int, int]]:
         """Return (place, place of the group) in the order of the places."""
-        return [(place, self._names[self._root(place)][1]) for place in sorted(self._parent)]
+        return [(place, self._names[self._root(place)][2]) for place in sorted(self._own)]

@@ -69,6 +69,17 @@ def test_a_partner_in_an_index_lies_behind_the_shards(tmp_path: Path) -> None:
     assert row["partner"] >= 1 << ROW_BITS and row["partner_id"] == "first:x"
 
 
+def test_groups_name_documents_of_this_corpus_alone(tmp_path: Path) -> None:
+    words = [f"word{n}" for n in range(400)]
+    old = [Text("0", " ".join(words))]
+    new = [Text(f"{n}", " ".join([*words[: 300 - n], *(f"other{n}{m}" for m in range(100))])) for n in (2, 1)]
+    index, _ = saved(pool(tmp_path / "a", [old]), tmp_path / "old", "first")
+    found = find_near_copies(pool(tmp_path / "b", [new]), CONFIG, runner(tmp_path / "work"), (index,))
+    assert not len(found.copies.table), "related, but no copies"
+    assert found.groups.places.tolist() == [0, 1]
+    assert found.groups.groups.tolist() == [1, 1], "the smallest id of this corpus, not the index's"
+
+
 def test_an_index_is_checked_before_it_is_used(tmp_path: Path) -> None:
     index, _ = saved(pool(tmp_path / "a", [documents("old", 1)], sources=("old",)), tmp_path / "old", "first")
     assert check_index(index, CONFIG) == "first"
