@@ -30,8 +30,10 @@ _IPV4 = re.compile(r"(?<![A-Za-z0-9_.])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_]|\.
 _IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![A-Za-z0-9_:])")
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
 _CARD = re.compile(r"(?<![A-Za-z0-9_.-])\d(?:[ -]?\d){12,18}(?![A-Za-z0-9_-]|\.\d)")
+_CARD_GROUPS = re.compile(r"(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}|\d{4}([ -]?)\d{6}\2\d{5})(?=[ -])")
 _PHONE = re.compile(
     r"(?<![A-Za-z0-9_.,:/=#-])(?:\+|\(\+?)?\d[\d ()/.\-\u00a0]{5,22}\d(?![A-Za-z0-9_]|[.,:/-]\d)"
+    r"|(?<=[^\W\d_]:)\(?\d[\d ()/.\-\u00a0]{5,22}\d(?![A-Za-z0-9_]|[.,:/-]\d)"  # "tel:030 901 820"
     r"|(?<=[:=])\+\d[\d ()/.\-\u00a0]{5,22}\d(?![A-Za-z0-9_]|[.,:/-]\d)"
 )
 _PHONE_BEFORE = re.compile(
@@ -147,16 +149,21 @@ def _full_number(raw: str, regions: Iterable[str | None]) -> str:
 
 def _ibans(candidates: Candidates, language: str) -> Iterator[Finding]:
     for match in _matches(_IBAN, candidates.text, candidates.digits(7, 42)):
-        if iban_is_valid(match[0]):
-            yield Finding(match.start(), match.end(), "iban", match[0].replace(" ", ""), "iban")
+        # What stands behind ("... 1332 BIC") can look like one more group; a country's numbers have one length.
+        ends = (at for at in range(len(match[0]), 0, -1) if match[0][at : at + 1] in ("", " "))
+        number = next((match[0][:end] for end in ends if iban_is_valid(match[0][:end])), "")
+        if number:
+            yield Finding(match.start(), match.start() + len(number), "iban", number.replace(" ", ""), "iban")
 
 
 def _cards(candidates: Candidates, language: str) -> Iterator[Finding]:
     if language in _NO_NUMBERS:
         return
     for match in _matches(_CARD, candidates.text, candidates.digits(13, 26)):
-        if luhn_is_valid(match[0]):
-            yield Finding(match.start(), match.end(), "card", re.sub(r"\D", "", match[0]), "card")
+        grouped = _CARD_GROUPS.match(match[0])  # a date may follow
+        number = next((each[0] for each in (match, grouped) if each and luhn_is_valid(each[0])), "")
+        if number:
+            yield Finding(match.start(), match.start() + len(number), "card", re.sub(r"\D", "", number), "card")
 
 
 def _secrets(candidates: Candidates, language: str) -> Iterator[Finding]:
