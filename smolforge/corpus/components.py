@@ -82,13 +82,23 @@ class Components:
 def components(edges: Iterable[Path]) -> Components:
     """Join edge files one at a time; memory grows with the documents in them, not with the edges."""
     files = list(edges)
-    places = np.empty(0, np.uint64)
-    for file in files:
-        places = np.union1d(places, np.load(file).ravel())
+    places = _union(files)
     parent = np.arange(len(places))
     for file in files:
         _join(parent, np.searchsorted(places, np.load(file)))
     return Components(places, _roots(parent, parent))
+
+
+def _union(files: Iterable[Path]) -> U64:
+    """Return the distinct places in edge files, ascending. What is found so far is merged with as much again at a time,
+    so that cost stays linear in the edges (but for a logarithm) however many files they are in."""
+    found = np.empty(0, np.uint64)
+    waiting: list[U64] = []
+    for file in files:
+        waiting.append(np.unique(np.load(file)))
+        if sum(map(len, waiting)) > len(found):
+            found, waiting = np.unique(np.concatenate([found, *waiting])), []
+    return np.unique(np.concatenate([found, *waiting]))
 
 
 def _join(parent: I64, pairs: I64) -> None:

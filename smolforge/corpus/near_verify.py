@@ -39,7 +39,7 @@ def verify_job(task: Task, output: Path, argument: VerifyArgument) -> None:
     import pyarrow as pa
 
     bundle = part_number(task.name)
-    files = [Partitioned(Path(argument.folder) / name) for name in argument.names]
+    files = _holding(argument, bundle)
     found: list[Found] = []
     groups: list[tuple[int, int]] = []
     component: Component | None = None
@@ -61,6 +61,18 @@ def verify_job(task: Task, output: Path, argument: VerifyArgument) -> None:
     output.mkdir()
     write_copies(output / "copies.arrow", pa.table(columns))
     np.save(output / "groups.npy", np.array(groups, np.uint64).reshape(-1, 2))
+
+
+def _holding(argument: VerifyArgument, bundle: int) -> list[Partitioned]:
+    """Open the shards' tables that hold documents of the bundle; the others do not stay open."""
+    files = []
+    for name in argument.names:
+        file = Partitioned(Path(argument.folder) / name)
+        if file.batches(bundle):
+            files.append(file)
+        else:
+            file.close()
+    return files
 
 
 def _documents(file: Partitioned, bundle: int) -> Iterator[Nominated]:

@@ -85,6 +85,9 @@ def main() -> None:
     pipe: Connection[Any, Any] = Connection(int(sys.argv[1]))
     die_with(int(sys.argv[2]))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # some systems refuse what they call their limit
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # a job may merge a file of every shard
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what is printed is among the last words
     with contextlib.suppress(EOFError, ConnectionError):
         while True:
