@@ -5,12 +5,13 @@ Input: the readers of this folder. Output: ``sources.json`` of the corpus stage.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from smolforge.corpus.text import printable
 
-MAX_PROBLEMS = 1000
+MAX_PROBLEMS, MAX_PROBLEMS_OF_FILE = 1000, 20
 _CHARACTERS = 5000  # of a path or message
 
 
@@ -35,10 +36,15 @@ class SourceRecord:
     problems: list[Problem] = field(default_factory=list)
     left_out: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._listed = Counter(each.path for each in self.problems)
+
     def problem(self, path: str, position: str, message: str) -> None:
-        """Note a problem; after the first thousand only their number is kept."""
-        if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(*(printable(each[:_CHARACTERS]) for each in (path, position, message))))
+        """Note a problem; of more than a thousand, or twenty of one file, only the number is kept."""
+        path, position, message = (printable(each[:_CHARACTERS]) for each in (path, position, message))
+        if len(self.problems) < MAX_PROBLEMS and self._listed[path] < MAX_PROBLEMS_OF_FILE:
+            self._listed[path] += 1
+            self.problems.append(Problem(path, position, message))
         else:
             self.leave_out("problems not listed")
 
