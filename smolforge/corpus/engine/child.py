@@ -25,6 +25,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Cause = Literal["memory", "time", "signal", "exit", "raised"]
 
+TOO_MUCH, TOO_LONG = "took more than", "ran longer than"  # how ``why`` begins for ``memory`` and ``time``
 START_SECONDS = 300.0  # to import what the caller asked for, on a busy machine
 BEGIN = "import sys; sys.path[:] = sys.argv[3:]; from smolforge.corpus.engine.child_main import main; main()"
 WORDS_KEPT = 4096  # bytes of standard error, the last ones
@@ -160,7 +161,7 @@ class LimitedChild:
         if answer is None:
             words = self._text()
             self.close()
-            raise ChildError("time", f"ran longer than {timeout:g} s", words)
+            raise ChildError("time", f"{TOO_LONG} {timeout:g} s", words)
         kind, value = answer
         if kind == "returned":
             return value
@@ -206,7 +207,7 @@ class LimitedChild:
         return ChildError("exit", f"its process ended itself with code {code}", words)
 
     def _too_much(self) -> str:
-        return f"took more than {self.memory_mib} MiB of memory"
+        return f"{TOO_MUCH} {self.memory_mib} MiB of memory"
 
 
 def _raised(value: tuple[str, str, str]) -> Exception:

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from smolforge.corpus.engine.attempts import Attempts, Ended, remove
-from smolforge.corpus.engine.bisect import find_poisoned, size, without
+from smolforge.corpus.engine.bisect import MOST, JobAtFault, advice, find_poisoned, size, without
 from smolforge.corpus.engine.launcher import Launcher
 from smolforge.corpus.engine.plan import freeze, frozen_plan
 from smolforge.corpus.engine.pool import PoolLauncher
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 ROOM = 4.0  # a piece of a dead task gets its share of the time limit this many times over,
 LEAST_SECONDS = 60.0  # and never less than this, where the limit itself is not
 PATIENCE = 2.0  # what is left of a task after its poisoned items may take this many times the limit
+DEAD = 8  # tasks that wait for the search; with so many, nothing new begins before it: the job may be at fault
+SHARE = 0.01  # of a wave's items may be poisoned, or ``MOST`` where that is more
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Runner:
 
         Every output exists afterwards: a task whose items are all poisoned ran once more with ``task.only(())``, so a
         job must be able to write an output of nothing. A SmolforgeError of a job is raised at once with the task's
-        name; DataError for a task that dies whatever is left out, or that cannot be cut (``items`` 0).
+        name; DataError where the job is at fault and not the data: a task that dies whatever is left out or that cannot
+        be cut (``items`` 0), too many poisoned items in a task (``bisect.most_poisoned``) or in the wave (``SHARE``).
         """
         folder = self.folder / name
         plan = frozen_plan(job, tasks, argument, self._after)
@@ -72,7 +75,7 @@ class Runner:
         self.progress.update(len(tasks) - len(missing))
         if missing:
             launcher = self._started()
-            wave = _Wave(Attempts(launcher, folder, job, argument), self.config.task_timeout, self.progress, len(tasks))
+            wave = _Wave(Attempts(launcher, folder, job, argument), self.config.task_timeout, self.progress, tasks)
             try:
                 wave.run(missing)
             except BaseException:
@@ -105,33 +108,65 @@ class Runner:
 class _Wave:
     """One wave under way: first everything, twice where it dies, then the search, then what is left of the dead."""
 
-    def __init__(self, attempts: Attempts, seconds: float, progress: Progress, total: int) -> None:
+    def __init__(self, attempts: Attempts, seconds: float, progress: Progress, tasks: Sequence[Task]) -> None:
         self._attempts, self._folder = attempts, attempts.folder
-        self._seconds, self._progress, self._total = seconds, progress, total
+        self._seconds, self._progress, self._tasks = seconds, progress, tasks
         self._missing = 0
 
     def run(self, tasks: Sequence[Task]) -> None:
         self._missing = len(tasks)
-        dead = self._twice([_left(self._folder, task) for task in tasks], self._seconds)
+        waiting = deque(_left(self._folder, task) for task in tasks)
+        while waiting:
+            if dead := self._twice(waiting, self._seconds):
+                self._search(dead)
+                self._check_share(dead)
+                self._rest(dead)
+
+    def _search(self, dead: Sequence[Ended]) -> None:
+        """List the poisoned items of dead tasks."""
         for ended in dead:
             if not ended.task.items:
-                raise DataError(f"{self._place(ended.task)}: {ended.why}, twice, and cannot be cut\n{ended.words}")
-        if not dead:
-            return
-        found = find_poisoned([ended.task for ended in dead], self._try)
+                self._progress.note(f"{self._place(ended.task)}: {ended.words}")
+                raise DataError(
+                    f"{self._place(ended.task)}: {ended.why}, twice, and cannot be cut; {advice(ended.why)}"
+                )
+        try:
+            found = find_poisoned([ended.task for ended in dead], self._try)
+        except JobAtFault as fault:
+            words = next(ended.words for ended in dead if ended.task.name == fault.task)
+            self._progress.note(f"{self._folder.name}/{fault.task}: {words}")
+            raise DataError(f"{self._folder.name}/{fault.task}: {fault}") from None
         for ended in dead:
             _list(self._folder, ended.task, found[ended.task.name])
-        for ended in self._twice([_left(self._folder, ended.task) for ended in dead], self._seconds * PATIENCE):
+
+    def _check_share(self, dead: Sequence[Ended]) -> None:
+        listed = sum(len(_listed(self._folder, task)) for task in self._tasks)
+        items = sum(task.items for task in self._tasks)
+        if listed > max(MOST, SHARE * items):
+            self._progress.note(f"{self._place(dead[0].task)}: {dead[0].words}")
+            raise DataError(
+                f"{self._folder.name}: {listed} of {items} items die, the last ones in {dead[0].task.name}: "
+                f"{dead[0].why}; {advice(dead[0].why)}"
+            )
+
+    def _rest(self, dead: Sequence[Ended]) -> None:
+        """Run dead tasks without their poisoned items."""
+        for ended in self._twice(deque(_left(self._folder, ended.task) for ended in dead), self._seconds * PATIENCE):
             raise DataError(
                 f"{self._place(ended.task)}: {ended.why}, twice, although its pieces run one by one: allow more "
                 f"(corpus.memory_mib, corpus.task_timeout) or make parts smaller (corpus.shard_bytes)\n{ended.words}"
             )
 
-    def _twice(self, tasks: Sequence[Task], seconds: float) -> list[Ended]:
-        """Publish the outputs of all tasks but those that die twice, which are returned in the order of ``tasks``."""
+    def _twice(self, waiting: deque[Task], seconds: float) -> list[Ended]:
+        """Publish the outputs of tasks but those that die twice, which are returned in the order they were waiting.
+
+        Takes from ``waiting`` until it is empty, or until ``DEAD`` have died and what runs then has ended.
+        """
         deaths: Counter[str] = Counter()
         dead: dict[str, Ended] = {}
-        queue = deque((task, seconds) for task in tasks)
+        order = {task.name: number for number, task in enumerate(waiting)}
+        queue = deque((task, seconds) for task in waiting)
+        waiting.clear()
         for ended in self._attempts.run(queue):
             if not ended.why:
                 self._publish(ended)
@@ -140,16 +175,19 @@ class _Wave:
             deaths[ended.task.name] += 1
             self._progress.note(f"{self._place(ended.task)}: {ended.why}{_last_line(ended.words)}")
             if deaths[ended.task.name] == 1:
-                queue.append((ended.task, seconds))
-            else:
-                dead[ended.task.name] = ended
-        return [dead[task.name] for task in tasks if task.name in dead]
+                queue.appendleft((ended.task, seconds))
+                continue
+            dead[ended.task.name] = ended
+            if len(dead) >= DEAD:
+                waiting.extend(task for task, _ in queue)
+                queue.clear()
+        return sorted(dead.values(), key=lambda ended: order[ended.task.name])
 
     def _publish(self, ended: Ended) -> None:
         ended.output.replace(self._folder / ended.task.name)
         fsync_path(self._folder)
         self._missing -= 1
-        self._progress.update(self._total - self._missing)
+        self._progress.update(len(self._tasks) - self._missing)
 
     def _try(self, pieces: Sequence[Task]) -> list[str]:
         shares = (size(piece.ranges) / piece.items for piece in pieces)

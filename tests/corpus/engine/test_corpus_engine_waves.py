@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from smolforge.corpus.config import EngineConfig
 from smolforge.corpus.engine import Part, Poisoned, Runner, Task, kept_batches, parquet_parts
-from smolforge.corpus.engine.bisect import find_poisoned, without
+from smolforge.corpus.engine.bisect import JobAtFault, find_poisoned, most_poisoned, without
 from smolforge.corpus.engine.inline import InlineLauncher
 from smolforge.errors import ConfigError, DataError
 from smolforge.store import QuietProgress
@@ -247,23 +247,75 @@ def test_a_row_that_hangs_is_found(tmp_path: Path) -> None:
 @given(st.integers(1, 500), st.data())
 def test_the_search_finds_exactly_the_poisoned_items(items: int, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, items - 1))
-    poisoned = data.draw(st.sets(st.integers(first, items - 1), min_size=1, max_size=20))
+    poisoned = data.draw(st.sets(st.integers(first, items - 1), min_size=1, max_size=30))
     task = Task("part", (), items).only([(first, items)])
 
     def trial(pieces: Sequence[Task]) -> list[str]:
         return ["killed" if any(item in piece for item in poisoned) else "" for piece in pieces]
 
+    if len(poisoned) > most_poisoned(items):
+        with pytest.raises(JobAtFault):
+            find_poisoned([task], trial)
+        return
     assert find_poisoned([task], trial) == {"part": dict.fromkeys(poisoned, "killed")}
     rest = task.only(without(task.ranges, poisoned))
     assert {item for item in range(items) if item in rest} == set(range(first, items)) - poisoned
 
 
-def test_a_task_with_too_much_poison_is_an_error() -> None:
-    def trial(pieces: Sequence[Task]) -> list[str]:
-        return ["killed" if piece.ranges else "" for piece in pieces]
+class Notes(QuietProgress):
+    """Keeps what a person would be told."""
 
-    with pytest.raises(DataError, match="part: more than 256 of its items"):
-        find_poisoned([Task("part", (), 10_000)], trial)
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.mark.parametrize("launcher", [InlineLauncher, None])
+@pytest.mark.parametrize("size", [5, 5000])
+def test_a_job_that_fails_on_every_row_is_at_fault_itself(tmp_path: Path, launcher: type | None, size: int) -> None:
+    path, notes = tmp_path / "t", Notes()
+    pq.write_table(pa.table({"text": ["raise"] * size}), path)
+    with (
+        Runner(tmp_path / "work", config(), notes, launcher and launcher()) as run,
+        pytest.raises(DataError, match=rf"^wave/only: more than \d+ of its {size} items die.*KeyError: 'x'; the job"),
+    ):
+        run.wave("wave", jobs.shout, [Task("only", (Part(path, 0, size),), size)])
+    assert any("Traceback" in note and "in fail" in note for note in notes.said)
+    assert not run.poisoned
+
+
+def test_too_little_memory_for_any_row_says_to_raise_it(tmp_path: Path) -> None:
+    path = tmp_path / "t"
+    pq.write_table(pa.table({"text": ["balloon"] * 8}), path)
+    with (
+        runner(tmp_path / "work", config(memory_mib=128)) as run,
+        pytest.raises(DataError, match=r"wave/only: more than 4 of its 8 items .*128 MiB.*; raise corpus\.memory_mib"),
+    ):
+        run.wave("wave", jobs.shout, [Task("only", (Part(path, 0, 8),), 8)])
+
+
+def test_many_small_tasks_that_fail_end_the_wave_before_all_were_tried(tmp_path: Path) -> None:
+    path, notes = tmp_path / "t", Notes()
+    pq.write_table(pa.table({"text": ["raise"] * 400}), path, row_group_size=1)
+    work = [Task(f"part-{row:05d}", (Part(path, row, row + 1),), 1) for row in range(400)]
+    with (
+        Runner(tmp_path / "work", config(), notes, InlineLauncher()) as run,
+        pytest.raises(DataError, match=r"^wave: \d+ of 400 items die.*KeyError: 'x'; the job is at fault"),
+    ):
+        run.wave("wave", jobs.shout, work)
+    assert not any("part-00030" in note for note in notes.said)
+
+
+def test_one_bad_row_in_each_of_many_tasks_costs_only_itself(tmp_path: Path) -> None:
+    texts = ["raise" if row % 300 == 7 else "good" for row in range(6000)]
+    path = tmp_path / "t"
+    pq.write_table(pa.table({"text": texts}), path, row_group_size=300)
+    with Runner(tmp_path / "work", config(), QuietProgress(), InlineLauncher()) as run:
+        outputs = run.wave("wave", jobs.shout, tasks(path, 300))
+    assert [(each.task, each.item) for each in run.poisoned] == [(f"part-{i:05d}", 7) for i in range(20)]
+    assert sum(len(output.read_text().splitlines()) for output in outputs) == 6000 - 20
 
 
 def test_a_task_of_poison_alone_still_has_an_output(tmp_path: Path) -> None:
@@ -288,7 +340,7 @@ def test_a_defect_is_not_mistaken_for_poison(tmp_path: Path) -> None:
     with runner(tmp_path) as run:
         with pytest.raises(DataError, match=r"dies even with none of its 10 items \(AttributeError: a defect"):
             run.wave("wave", jobs.defect, [Task("part-00000", (), 10)])
-        with pytest.raises(DataError, match=r"wave/part-00000: AttributeError: a defect.* cannot be cut"):
+        with pytest.raises(DataError, match=r"wave/part-00000: AttributeError: a defect.* cannot be cut; the job"):
             run.wave("wave", jobs.defect, [Task("part-00000", (), 0)])
 
 
