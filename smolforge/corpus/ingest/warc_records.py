@@ -47,11 +47,24 @@ def records(file: BinaryIO, packing: str, first: int, last: int) -> Iterator[Fou
     stream = unpack(file, packing)
     if packing == "":
         file.seek(first)
-    for found in _cut(stream.read, aligned=start == 0):
+    torn: list[str] = []
+
+    def read(size: int) -> bytes:
+        try:
+            return stream.read1(size)  # type: ignore[attr-defined, no-any-return]  # what precedes a tear is not lost
+        except OSError as error:
+            torn.append(str(error))
+            return b""
+
+    end = start
+    for found in _cut(read, aligned=start == 0):
         if start + found.inner >= last:
             return
         if start + found.inner >= first:
             yield Found(start + found.inner, 0, found.data, found.problem)
+        end = start + found.inner + len(found.data)
+    if torn:
+        yield Found(end, 0, problem=torn[0])
 
 
 def _members(file: BinaryIO, first: int, last: int) -> Iterator[Found]:
