@@ -70,7 +70,10 @@ def _row(position: str, warc: Any, kind: str, fields: dict[str, Any]) -> Row:
     if mime in HTML_TYPES or (not mime and data.lstrip()[:1] == b"<"):
         return Row(position, fields=fields, page=Page(data, charset, crawled=True))
     if mime in _TEXT_TYPES:
-        return Row(position, text=_text(data, charset), fields=fields)
+        text = _text(data, charset)
+        if data.strip() and not text.strip():
+            return _refused(position, "not text", f"no characters of {charset or 'utf-8'}", fields)
+        return Row(position, text=text, fields=fields)
     return _refused(position, "not a page", mime or "no Content-Type", fields)
 
 
