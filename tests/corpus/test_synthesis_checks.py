@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
 import pydoc_data.topics
 from typing import Any
 
@@ -19,6 +21,7 @@ from smolforge.corpus.synthesize.equations import equations, number_in
 from smolforge.corpus.synthesize.format import format_names, load_format
 from smolforge.corpus.synthesize.json_schema import problems
 from smolforge.corpus.synthesize.limits import Limits
+from smolforge.corpus.synthesize.sandbox import run_python
 from smolforge.corpus.synthesize.voting import majority, normalised, thoughts_and_answer
 from smolforge.errors import ConfigError
 
@@ -254,6 +257,29 @@ def test_generated_code_can_remove_nothing(tmp_path: Any) -> None:
         fault = CHECKS["executed_code"](candidate("", **{**EXERCISE, "solution": solution}), limits).fault
         assert "PermissionError" in str(fault)
     assert victim.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "import fcntl\nfcntl.fcntl(1, 8, os.getppid())",  # F_SETOWN
+        "import fcntl\nfcntl.fcntl(1, 10, 9)",  # F_SETSIG
+        "import fcntl, termios\nfcntl.ioctl(1, termios.TIOCSTI, b'x')",
+    ],
+)
+def test_generated_code_reaches_no_other_process(lines: str) -> None:
+    assert "PermissionError" in str(run_python([f"import os\n{lines}"], seconds=60.0))
+
+
+def test_generated_code_reads_python_alone(tmp_path: Any) -> None:
+    kernel = ctypes.CDLL(None).syscall(444, None, 0, 1)  # LANDLOCK_CREATE_RULESET_VERSION
+    if kernel < 1:
+        pytest.skip("this kernel has no Landlock")
+    (tmp_path / "secret").write_text("precious")
+    for path in (tmp_path / "secret", f"/proc/{os.getpid()}/environ"):
+        assert "PermissionError" in str(run_python([f"print(open({str(path)!r}).read())"], seconds=60.0))
+    modules = "decimal, fractions, json, random, re, collections, itertools, statistics, datetime, unicodedata, bisect"
+    assert run_python([f"import {modules}", "assert statistics.mean([1, 3]) == 2"], seconds=60.0) is None
 
 
 TOOL = {

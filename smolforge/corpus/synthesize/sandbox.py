@@ -3,7 +3,8 @@
 Input: pieces of code that run one after the other in one namespace. Output: None where all came to their end, else
 why not. What is held: CPU and wall time, memory, output, files opened; no writing, deleting, network, processes,
 threads or signals (``sandbox_child.py``: limits and a seccomp filter, x86-64 and AArch64 Linux; elsewhere nothing is
-run). What is not: the code may read whatever this user may read, and it shares the processor and the kernel.
+run). From Linux 5.13 on it reads Python's own files alone (Landlock); on an older kernel, whatever this user may read.
+It shares the processor and the kernel.
 """
 
 from __future__ import annotations

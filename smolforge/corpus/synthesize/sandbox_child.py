@@ -1,9 +1,9 @@
 """The child that runs generated code: ``python -I -S -B sandbox_child.py``, the job as JSON on standard input.
 
-It gives up rights before it runs a line: limits on memory, CPU time, files and output, and a system call filter
-(seccomp) that leaves computing, printing and reading. Writing, deleting, sockets, processes and signals fail with
-PermissionError. The filter lists what is allowed; whatever it does not know fails. It uses the standard library
-alone.
+It gives up rights before it runs a line: limits on memory, CPU time, files and output, a system call filter (seccomp)
+that leaves computing, printing and reading, and where the kernel has Landlock, every file but Python's own. Writing,
+deleting, sockets, processes and signals fail with PermissionError. The filter lists what is allowed; whatever it does
+not know fails. It uses the standard library alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import platform
 import resource
 import struct
 import sys
+from pathlib import Path
 from typing import Any
 
 # System calls that a running interpreter needs to compute, read files and print, by machine: x86-64, AArch64 (None: the
@@ -22,10 +23,10 @@ from typing import Any
 _ALLOWED: dict[str, tuple[int | None, int | None]] = {
     "read": (0, 63), "write": (1, 64), "close": (3, 57), "fstat": (5, 80), "stat": (4, None), "lstat": (6, None),
     "lseek": (8, 62), "mmap": (9, 222), "mprotect": (10, 226), "munmap": (11, 215), "brk": (12, 214),
-    "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "ioctl": (16, 29),
+    "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139),
     "pread64": (17, 67), "readv": (19, 65), "writev": (20, 66), "access": (21, None), "mremap": (25, 216),
     "madvise": (28, 233), "dup": (32, 23), "nanosleep": (35, 101), "getpid": (39, 172), "exit": (60, 93),
-    "uname": (63, 160), "fcntl": (72, 25), "getcwd": (79, 17), "readlink": (89, None), "gettimeofday": (96, 169),
+    "uname": (63, 160), "getcwd": (79, 17), "readlink": (89, None), "gettimeofday": (96, 169),
     "getrusage": (98, 165), "sysinfo": (99, 179), "times": (100, 153), "getuid": (102, 174), "getgid": (104, 176),
     "geteuid": (107, 175), "getegid": (108, 177), "getppid": (110, 173), "sigaltstack": (131, 132),
     "gettid": (186, 178), "futex": (202, 98), "sched_getaffinity": (204, 123), "getdents64": (217, 61),
@@ -36,10 +37,23 @@ _ALLOWED: dict[str, tuple[int | None, int | None]] = {
 _OPEN: dict[str, tuple[int | None, int | None]] = {"open": (2, None), "openat": (257, 56)}
 _FLAGS_ARGUMENT = {"open": 1, "openat": 2}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Calls with a command as second argument: descriptors are copied and marked, terminals asked for their size. F_SETOWN
+# and F_SETSIG would send signals to other processes, TIOCSTI would type into a terminal.
+_COMMANDS: dict[tuple[int, int], tuple[int, ...]] = {
+    (72, 25): (0, 1, 2, 3, 1030),  # fcntl: F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
+    (16, 29): (0x5401, 0x5413, 0x5450, 0x5451),  # ioctl: TCGETS, TIOCGWINSZ, FIONCLEX, FIOCLEX
+}
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # column above, AUDIT_ARCH
 _LOAD, _EQUAL, _SET, _AT_LEAST, _RETURN = 0x20, 0x15, 0x45, 0x35, 0x06  # BPF: ld abs, jeq, jset, jge, ret
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # SECCOMP_RET_*: ERRNO with EPERM
 _PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER_MODE = 38, 22, 2
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446  # the same number on every machine
+_FILE_RIGHTS, _READ_FILE, _READ_FOLDER, _BENEATH = (
+    (1 << 13) - 1,
+    1 << 2,
+    1 << 3,
+    1,
+)  # LANDLOCK_ACCESS_FS_*, first version
 UNSUPPORTED = 3  # exit status where this system cannot hold the code in
 
 
@@ -58,6 +72,10 @@ def _program(machine: str) -> bytes:
             flags = 16 + 8 * _FLAGS_ARGUMENT[name]
             steps += [step(_EQUAL, number, 0, 4), step(_LOAD, flags), step(_SET, _WRITING, 0, 1)]
             steps += [step(_RETURN, _REFUSE), step(_RETURN, _ALLOW)]
+    for both, commands in _COMMANDS.items():
+        steps += [step(_EQUAL, both[column], 0, len(commands) + 3), step(_LOAD, 24)]
+        steps += [step(_EQUAL, value, len(commands) - at, 0) for at, value in enumerate(commands)]
+        steps += [step(_RETURN, _REFUSE), step(_RETURN, _ALLOW)]
     for numbers in _ALLOWED.values():
         number = numbers[column]
         if number is not None:
@@ -82,7 +100,29 @@ def give_up_rights(seconds: int, memory_bytes: int) -> str | None:
     for call in ((_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), (_PR_SET_SECCOMP, _FILTER_MODE, ctypes.addressof(filter_), 0, 0)):
         if libc.prctl(*(ctypes.c_ulong(argument) for argument in call)) != 0:
             return f"prctl({call[0]}) fails with {os.strerror(ctypes.get_errno())}"
+        if call[0] == _PR_SET_NO_NEW_PRIVS:
+            _hide_files(libc)
     return None
+
+
+def _hide_files(libc: ctypes.CDLL) -> None:
+    """Leave Python's own files and the working folder to read (linux/landlock.h), where the kernel can (from 5.13 on).
+
+    Without it the code could put what it reads, such as keys in the environment of other processes, into its error.
+    """
+    handled = ctypes.c_uint64(_FILE_RIGHTS)
+    rules = libc.syscall(_LANDLOCK_CREATE, ctypes.byref(handled), ctypes.c_size_t(8), 0)
+    if rules < 0:
+        return
+    library = Path(os.__file__).parent
+    for place in (library, library.parent, *map(Path, ("/usr/lib", "/usr/lib64", "/lib", "/lib64")), Path.cwd()):
+        if place.is_dir():
+            folder = os.open(place, os.O_PATH | os.O_CLOEXEC)
+            rule = ctypes.create_string_buffer(struct.pack("=Qi", _READ_FILE | _READ_FOLDER, folder))
+            libc.syscall(_LANDLOCK_ADD, rules, _BENEATH, rule, 0)
+            os.close(folder)
+    libc.syscall(_LANDLOCK_RESTRICT, rules, 0)
+    os.close(rules)
 
 
 def run(job: dict[str, Any]) -> None:
