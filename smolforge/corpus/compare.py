@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 WORDS = 90  # shown of each text
 _BEFORE = 15  # of them before the first difference
@@ -18,6 +19,8 @@ _ANCHOR = 6  # words in a row by which the beginnings are laid side by side
 _LONGEST = 60  # characters of a word that are shown
 # A word with the white space behind it; a Chinese or Japanese character is a word.
 _WORD = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]\s*|[^\s\u2e80-\u9fff\uac00-\ud7af]{1,60}\s*|\s+")
+
+Code = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]  # as difflib has them
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,26 @@ def compare(kept: str, removed: str, words: int = WORDS) -> Comparison:
     left, right = _words(kept), _words(removed)
     at_left, at_right = _beginning(left, right)
     same = _same(left[at_left:], right[at_right:])
-    # The removed text may be all there, or go on where the kept one ends.
-    differs = same < len(right) - at_right
-    skipped = max(0, same - _BEFORE) if differs else 0
-    shown_left = left[at_left + skipped : at_left + skipped + words]
-    shown_right = right[at_right + skipped : at_right + skipped + words]
+    # What the removed text has before that, and from the first other word on, differs; it may just end earlier.
+    differs = at_right > 0 or same < len(right) - at_right
+    moved = -min(at_right, _BEFORE) if at_right else max(0, same - _BEFORE) if differs else 0
+    shown_left, shown_right = (
+        side[max(0, at + moved) : max(0, at + moved) + words] for side, at in ((left, at_left), (right, at_right))
+    )
     matcher = difflib.SequenceMatcher(None, [w.strip() for w in shown_left], [w.strip() for w in shown_right], False)
     runs_left: list[Run] = []
     runs_right: list[Run] = []
-    for kind, a, b, c, d in matcher.get_opcodes():
+    for kind, a, b, c, d in _whole(matcher.get_opcodes(), len(shown_left) == len(shown_right) == words):
         for runs, shown, first, last in ((runs_left, shown_left, a, b), (runs_right, shown_right, c, d)):
             if last > first:
                 runs.append(Run("".join(shown[first:last]), kind != "equal"))
     return Comparison(tuple(runs_left), tuple(runs_right), differs)
+
+
+def _whole(codes: list[Code], is_cut: bool) -> list[Code]:
+    """Return the edits without the last one where it only says that excerpts of one length end at different words."""
+    edits = [code for code in codes if code[0] != "equal"]
+    return codes[:-1] if is_cut and len(edits) > 1 and codes[-1][0] != "equal" else codes
 
 
 def _words(text: str) -> list[str]:
