@@ -29,6 +29,8 @@ def _rows(stream: BinaryIO, first: int, last: int, key: str | None) -> Iterator[
         header = stream.readline(MAX_ROW_BYTES)
         delimiter = max(",;\t|", key=header.decode("utf-8", "replace").count)
         first_line = header.decode("utf-8-sig", "replace").replace("\0", "").strip("\r\n").replace("\r", " ")
+        if first == 0 and "\r" in header.decode("latin-1").strip("\r\n"):
+            yield failed("line 1", "damaged CSV row", "a carriage return inside a row: rows end in LF or CR LF")
         names = next(csv.reader([first_line], delimiter=delimiter), [])
         table = csv.reader(_lines(stream), delimiter=delimiter)
         for number in range(last):
