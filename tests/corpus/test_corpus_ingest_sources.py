@@ -24,6 +24,7 @@ from smolforge.corpus.ingest.git_checkout import programming_language
 from smolforge.corpus.ingest.git_index import tracked_files
 from smolforge.corpus.ingest.licences import licence_of_text
 from smolforge.corpus.ingest.report import SourceRecord
+from smolforge.corpus.read_job import unit_tasks
 from smolforge.errors import ConfigError, DataError, MissingDependencyError
 from tests.corpus.warc_bytes import packed, page
 
@@ -517,3 +518,16 @@ def test_damage_never_escapes_as_anything_but_problems_and_dropped_rows(name: st
         assert all(document.text or verdict for document, verdict in found)
         assert not any("\0" in document.text for document, _ in found)
         assert len(record.problems) >= len([verdict for _, verdict in found if verdict and verdict.step == "ingest"])
+
+
+def test_a_large_packed_file_is_one_unit_with_as_much_more_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("smolforge.corpus.ingest.folder.PIECE_BYTES", 20_000)
+    lines = b"".join(json.dumps({"text": os.urandom(500).hex()}).encode() + b"\n" for _ in range(200))
+    (tmp_path / "large.jsonl.gz").write_bytes(gzip.compress(lines))
+    (unit,) = units(configured(tmp_path), Ledger())
+    assert unit.size == (tmp_path / "large.jsonl.gz").stat().st_size
+    monkeypatch.setattr("smolforge.corpus.read_job.PIECE_BYTES", 20_000)
+    (task,) = unit_tasks([unit], tmp_path / "units.json")
+    assert task.times == unit.size / 20_000 > 5

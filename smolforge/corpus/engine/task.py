@@ -38,13 +38,15 @@ class Task:
 
     ``items`` says how finely the task can be cut when something in it kills the process: items are numbered 0 up to
     ``items``, in rows or bytes or whatever the job counts by. A job leaves out every item that is not in ``ranges``.
-    0 means that the task cannot be cut, and its death is an error.
+    0 means that the task cannot be cut, and its death is an error. ``times`` is how many times the limit on time it may
+    take: more than 1 for one that is known to be larger than others.
     """
 
     name: str
     inputs: tuple[Part, ...]
     items: int
     chosen: Ranges | None = None
+    times: float = 1.0
 
     @property
     def ranges(self) -> Ranges:

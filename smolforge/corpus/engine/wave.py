@@ -165,7 +165,7 @@ class _Wave:
         deaths: Counter[str] = Counter()
         dead: dict[str, Ended] = {}
         order = {task.name: number for number, task in enumerate(waiting)}
-        queue = deque((task, seconds) for task in waiting)
+        queue = deque((task, seconds * task.times) for task in waiting)
         waiting.clear()
         for ended in self._attempts.run(queue):
             if not ended.why:
@@ -175,7 +175,7 @@ class _Wave:
             deaths[ended.task.name] += 1
             self._progress.note(f"{self._place(ended.task)}: {ended.why}{_last_line(ended.words)}")
             if deaths[ended.task.name] == 1:
-                queue.appendleft((ended.task, seconds))
+                queue.appendleft((ended.task, seconds * ended.task.times))
                 continue
             dead[ended.task.name] = ended
             if len(dead) >= DEAD:
@@ -190,9 +190,12 @@ class _Wave:
         self._progress.update(len(self._tasks) - self._missing)
 
     def _try(self, pieces: Sequence[Task]) -> list[str]:
-        shares = (size(piece.ranges) / piece.items for piece in pieces)
-        times = (min(self._seconds, max(LEAST_SECONDS, self._seconds * ROOM * share)) for share in shares)
-        return self._attempts.deaths(list(zip(pieces, times, strict=True)))
+        return self._attempts.deaths([(piece, self._seconds_of(piece)) for piece in pieces])
+
+    def _seconds_of(self, piece: Task) -> float:
+        """Return what a piece of a dead task gets."""
+        limit, share = self._seconds * piece.times, size(piece.ranges) / piece.items
+        return min(limit, max(LEAST_SECONDS, limit * ROOM * share))
 
     def _place(self, task: Task) -> str:
         return f"{self._folder.name}/{task.name}"

@@ -34,7 +34,7 @@ class Unit:
     are read: "files" (several, whole), the reader of one file that is read in ranges, or a kind of source. ``ranges``
     are half-open and count what the kind counts: files of a batch, rows of Parquet, bytes of plain JSONL and WARC (a
     range owns what begins in it), lines of a packed file. ``max_bytes`` is this unit's share of the source's, and
-    ``licence`` that of documents which state none.
+    ``licence`` that of documents which state none. ``size`` is in bytes of input: a packed file cannot be cut.
     """
 
     source: int
@@ -45,6 +45,7 @@ class Unit:
     ranges: tuple[tuple[int, int], ...] = ((0, 1),)
     max_bytes: int | None = None
     licence: str = ""
+    size: int = 0
 
     @property
     def items(self) -> int:
@@ -102,7 +103,7 @@ def _source_units(index: int, spec: SourceSpec, ledger: Ledger) -> Iterator[Unit
             kind = "git"
         elif piece.form is not None:
             kind, packing, ranges = piece.form.reader, piece.form.packing, piece.ranges
-        yield Unit(index, (record.name,), kind, piece.files, packing, ranges, share, record.licence)
+        yield Unit(index, (record.name,), kind, piece.files, packing, ranges, share, record.licence, piece.size)
 
 
 def _stem(path: str) -> str:

@@ -78,6 +78,13 @@ def take_with_numpy(mib: int) -> float:
     return float(np.ones(mib << 17).sum())
 
 
+def modules_behind_an_array() -> list[str]:
+    import pyarrow as pa
+
+    assert pa.array([1, 2]).to_pylist() == [1, 2]
+    return sorted(name for name, module in sys.modules.items() if module is not None)
+
+
 def nested(function: Callable[[], int], file: Path) -> None:
     """Start a child of this child, note its pid, and never return."""
     from smolforge.corpus.engine import LimitedChild
@@ -174,3 +181,9 @@ class Killer(threading.Thread):
     def __exit__(self, *_: object) -> None:
         self._over = True
         self.join()
+
+
+def rest_a_second(task: Task, output: Path, argument: object) -> None:
+    """Job: take longer than a short limit."""
+    time.sleep(1.0)
+    output.write_text("rested")

@@ -366,3 +366,10 @@ def test_a_cluster_that_is_not_there_is_an_error_for_the_person(tmp_path: Path) 
     nowhere = EngineConfig(cluster="nowhere")
     with Runner(tmp_path, nowhere, QuietProgress()) as run, pytest.raises(ConfigError, match="'nowhere'"):
         run.wave("wave", jobs.torn, [Task("a", (), 1)])
+
+
+def test_a_larger_task_has_more_time(tmp_path: Path) -> None:
+    work = [Task("part-00000", (), 1, times=jobs.PATIENCE / 0.2)]
+    with runner(tmp_path, config(timeout=0.2)) as run:
+        (output,) = run.wave("wave", jobs.rest_a_second, work)
+        assert output.read_text() == "rested" and not run.poisoned
