@@ -12,6 +12,7 @@ SUBVERBS = {
     "plan": "show how much of each source a recipe's phases would eat, and refuse what cannot be",
     "tokenizers": "measure what the corpus's languages cost in several tokenizers",
     "ablate": "train a small model on two corpora or mixtures and say which one predicts better",
+    "retune": "try other limits on a finished corpus: what each reason dropped, and would drop",
     "calibrate": "refit the limits of the quality rules to samples of text",
     "decontaminate": "find documents that hold questions of benchmarks",
     "synthesize": "try a generated format on some documents: what is kept, and which checks stop the rest",

@@ -13,19 +13,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from smolforge.corpus import dedup_exact, line_dedup, near_dedup, substring_dedup
 from smolforge.corpus.benchmark_pack import read_pack
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.contamination_index import build as build_index
 from smolforge.corpus.dedup_index import check_index, write_index
-from smolforge.corpus.dedup_tables import Copies, Groups, Pool, save_array
+from smolforge.corpus.dedup_tables import (
+    Copies,
+    Groups,
+    Names,
+    Pool,
+    names_of,
+    places_of,
+    read_columns,
+    save_array,
+    stays_for,
+)
 from smolforge.corpus.dedup_tables import Shard as PoolShard
 from smolforge.corpus.division import divide
 from smolforge.corpus.edit import EditPlan
 from smolforge.corpus.engine import Part, Poisoned, Runner, Task
 from smolforge.corpus.finish import VERDICTS, FinishArgument, finish_shard
 from smolforge.corpus.ingest import Ledger, units
-from smolforge.corpus.judge import QualityArgument, judge_shard, quality_floors, quality_shard
+from smolforge.corpus.judge import QUALITY, QualityArgument, judge_shard, quality_floors, quality_shard
 from smolforge.corpus.read_job import LOST_REASON, LOST_STEP, Lost, lost_task, read_task, shards_of, unit_tasks
 from smolforge.corpus.shards import Shard, Shards
 from smolforge.corpus.verdicts import alive, read_verdicts, same_or_write, verdict_table, write_verdicts
@@ -53,9 +65,12 @@ class Build:
     context: StageContext
     runner: Runner
     ledger: Ledger = field(default_factory=Ledger)
+    ahead: tuple[str, ...] = ()
     shards: Shards = field(default_factory=lambda: Shards(()))
     verdicts: dict[str, list[Path]] = field(default_factory=dict)
     finished: list[Path] = field(default_factory=list)
+    copies: list[Copies] = field(default_factory=list)
+    copies_of_dropped: int = 0
     benchmarks: Path | None = None
 
     @property
@@ -72,6 +87,8 @@ class Build:
         for folder in self.indexes:
             check_index(folder, self.config.dedup)
         cut = units(self.config, self.ledger)
+        ahead = (name for unit in cut if self.config.sources[unit.source].ahead for name in unit.names)
+        self.ahead = tuple(dict.fromkeys(ahead))
         plan = same_or_write(self.scratch / "units.json", json.dumps([unit.as_json() for unit in cut]).encode())
         folders = self.runner.wave("read", read_task, unit_tasks(cut, plan), self.config)
         for folder in folders:
@@ -85,22 +102,26 @@ class Build:
         self.shards = shards_of(folders)
         self.verdicts["read"] = [shard.verdicts for shard in self.shards]
 
+    def judge(self) -> None:
+        """Stop documents by language, rules and toxicity. Comes before dedup, lest a copy that passes goes because of
+        one that does not: sources differ in profile and declared language."""
+        self.verdicts["judge"] = self.runner.wave("judge", judge_shard, self._columns(), self.config)
+
     def exact_dedup(self) -> None:
         """Stop all but one document of each text."""
         copies = dedup_exact.find_copies(self._pool(), self.runner, self.indexes)
         self._stop(dedup_exact.STEP, copies, "same text", lambda partner, score: f"kept {partner}")
 
-    def judge(self) -> None:
-        """Stop documents by language, rules and scores."""
-        tasks = [self.task(shard, shard.annotations, items=0) for shard in self.shards]
-        self.verdicts["judge"] = self.runner.wave("judge", judge_shard, tasks, self.config)
-        if self.config.quality is not None:
-            floors = quality_floors(
-                ((shard.annotations, self._verdicts(shard)) for shard in self.shards), self.config.quality
-            )
-            argument = QualityArgument(self.config.quality, floors, self.context.seed)
-            tasks = [self.task(shard, shard.annotations, items=0) for shard in self.shards]
-            self.verdicts["quality"] = self.runner.wave("quality", quality_shard, tasks, argument)
+    def judge_quality(self) -> None:
+        """Stop documents by the score of a model, where there is one. A text counts once in a language's best share."""
+        if self.config.quality is None:
+            return
+        shards = (
+            (read_columns(shard.annotations, QUALITY), alive(self._verdicts(shard), shard.rows))
+            for shard in self.shards
+        )
+        argument = QualityArgument(self.config.quality, quality_floors(shards, self.config.quality), self.context.seed)
+        self.verdicts["quality"] = self.runner.wave("quality", quality_shard, self._columns(), argument)
 
     def near_dedup(self) -> Groups:
         """Stop documents whose text occurs in another; return who is related to whom."""
@@ -122,11 +143,22 @@ class Build:
             died[each.task].append(each)
         self._write("poisoned", (_poisoned_verdicts(died[shard.name]) for shard in self.shards))
         self._refuse_nothing()
+        self._count_copies_of_dropped()
         if self.config.save_index is not None:
             folder = self.context.work / "index"
             write_index(self._pool(), folder, self.config.save_index, self.config.dedup, self.runner)
         folder = self.scratch / "verdicts" / "division"
         self.verdicts["division"] = divide(self.shards, self.finished, groups, self.config, self.context.seed, folder)
+
+    def _count_copies_of_dropped(self) -> None:
+        """Count the documents that went for one that the finish wave then dropped: their text is lost."""
+        files = zip(self.shards, self.verdicts["finish"], strict=True)
+        dropped = [places_of(shard.number, read_verdicts([path])["row"].to_numpy()) for shard, path in files]
+        self.copies_of_dropped = int(np.isin(stays_for(self.copies), np.concatenate(dropped)).sum())
+        if self.copies_of_dropped:
+            self.context.progress.note(
+                f"{self.copies_of_dropped} documents went as copies of documents that a later step dropped"
+            )
 
     def _refuse_nothing(self) -> None:
         """Raise DataError where no document is left, with the reasons for it."""
@@ -162,6 +194,10 @@ class Build:
         rows = shard.rows
         return Task(shard.name, tuple(Part(file, 0, rows) for file in found), rows if items is None else items)
 
+    def _columns(self) -> list[Task]:
+        """Return tasks over annotations and verdicts alone."""
+        return [self.task(shard, shard.annotations, items=0) for shard in self.shards]
+
     def _verdicts(self, shard: Shard) -> list[Path]:
         return [paths[shard.number] for paths in self.verdicts.values()]
 
@@ -173,10 +209,12 @@ class Build:
             mask = alive(self._verdicts(shard), shard.rows)
             file = save_array(folder / f"{shard.name}.npy", mask)
             shards.append(PoolShard(shard.annotations, shard.documents, file))
-        return Pool(tuple(shards), tuple(self.ledger.records))
+        return Pool(tuple(shards), tuple(self.ledger.records), self.ahead)
 
     def _stop(self, step: str, copies: Copies, reason: str, detail: Callable[[str, float], str]) -> None:
-        self._write(step, (_copy_verdicts(step, copies, shard, reason, detail) for shard in self.shards))
+        self.copies.append(copies)
+        names = names_of(copies.table["partner"].to_numpy(), self._pool(), self.indexes)
+        self._write(step, (_copy_verdicts(step, copies, names, shard, reason, detail) for shard in self.shards))
 
     def _write(self, step: str, tables: Iterable[pa.Table]) -> None:
         self.verdicts[step] = [self.scratch / "verdicts" / step / f"{shard.name}.parquet" for shard in self.shards]
@@ -188,12 +226,12 @@ class Build:
 
 
 def _copy_verdicts(
-    step: str, copies: Copies, shard: Shard, reason: str, detail: Callable[[str, float], str]
+    step: str, copies: Copies, names: Names, shard: Shard, reason: str, detail: Callable[[str, float], str]
 ) -> pa.Table:
-    found = list(copies.rows_of(shard.number))
-    partners, scores = [partner for _, partner, _ in found], [score for _, _, score in found]
-    details = list(map(detail, partners, scores))
-    return verdict_table([row for row, _, _ in found], step, [reason] * len(found), details, partners, scores)
+    rows, places, scores = copies.of_shard(shard.number)
+    partners = names.of(places)
+    details = list(map(detail, partners, scores.tolist()))
+    return verdict_table(rows, step, [reason] * len(rows), details, partners, scores)
 
 
 def _poisoned_verdicts(died: Sequence[Poisoned]) -> pa.Table:

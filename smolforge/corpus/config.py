@@ -44,6 +44,8 @@ class SourceSpec(Config):
     ``max_bytes`` bounds what is read: its units share it by their size and each keeps documents from its beginning
     (standard library modules are chosen by hash).
     ``docstring_share`` (python_stdlib): share of modules read for their docstrings instead of their code.
+    ``ahead``: of several copies a document of this source stays, however long the others are (a curated text before the
+    crawled page that quotes it whole). Without it the longest stays, and of equally long ones that of the first source.
     """
 
     kind: SourceKind
@@ -60,6 +62,7 @@ class SourceSpec(Config):
     text_key: str | None = None
     subset: str | None = None
     split: str | None = None
+    ahead: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -132,7 +135,8 @@ class EngineConfig(Config):
 
     ``cluster`` is None for ``workers`` processes on this machine, ``auto`` for a Ray cluster started here, or the
     address of one that runs (``ray://host:10001``, ``host:6379``). ``memory_mib`` is what one worker may take beyond
-    Python and its libraries; ``task_timeout`` seconds are allowed for one task; after ``recycle_after`` tasks a worker
+    Python and its libraries; ``task_timeout`` seconds are allowed for one task (as many times
+    that as a packed file, which cannot be cut, has pieces of 32 MB); after ``recycle_after`` tasks a worker
     is replaced.
     """
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 STEP = "exact_dedup"
+VERSION = "2"
 _ROW_BYTES = 96  # of a row in the shuffle, its id included
 
 
@@ -55,24 +56,20 @@ def find_copies(pool: Pool, runner: Waves, indexes: Sequence[Path] = ()) -> Copi
     argument = ShuffleArgument(len(pool.shards), pool.sources, pool.ahead, partitions)
     shuffled = runner.wave("exact-shuffle", shuffle_job, tasks, argument)
     if not shuffled:
-        return gather_copies([], pool, indexes)
+        return gather_copies([])
     judged = runner.wave("exact-judge", judge_job, numbered_tasks(partitions), (str(shuffled[0].parent), len(tasks)))
-    copies = gather_copies([*(path / "copies.arrow" for path in shuffled), *judged], pool, indexes)
+    copies = gather_copies([*(path / "copies.arrow" for path in shuffled), *judged])
     return Copies(_resolved(copies.table))
 
 
 def _resolved(table: pa.Table) -> pa.Table:
     """Name the document that stays where a shard's own choice was itself a copy of one in another shard."""
-    import pyarrow as pa
-
     places, partners = table["place"].to_numpy(), table["partner"].to_numpy()
     if not len(places):
         return table
     at = np.minimum(np.searchsorted(places, partners), len(places) - 1)
-    rows = pa.array(np.where(places[at] == partners, at, np.arange(len(places))))
-    for column in (1, 2):
-        table = table.set_column(column, table.column_names[column], table.column(column).take(rows))
-    return table
+    stays = np.where(places[at] == partners, partners[at], partners)
+    return table.set_column(1, "partner", [stays])
 
 
 @dataclass(frozen=True)
@@ -132,8 +129,6 @@ def _split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
     first = np.ones(len(high), np.bool_)
     first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
     hubs = np.flatnonzero(first)[np.cumsum(first) - 1]
-    partners = table.select(["place", "doc_id"]).take(hubs)
-    copies = table.select(["place", "source"]).append_column("partner", partners["place"])
-    copies = copies.append_column("partner_id", partners["doc_id"])
+    copies = table.select(["place", "source"]).append_column("partner", table["place"].take(hubs))
     copies = copies.append_column("score", [np.ones(len(high), np.float32)])
     return table.filter(first), copies.filter(~first & (tier > 0))

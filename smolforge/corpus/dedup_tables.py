@@ -6,7 +6,7 @@ Input: the files of the ``read`` wave. Output: `Pool`, which every dedup step re
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -58,38 +58,50 @@ class Pool:
 
 @dataclass(frozen=True)
 class Copies:
-    """Documents that go, with the one that stays instead: a table sorted by ``place``.
+    """Documents that go, with the one that stays instead: a table sorted by ``place``, 24 bytes a row.
 
-    Columns: place uint64; partner uint64, its place (from ``len(pool.shards) << 32`` on: a row of the saved index);
-    partner_id string; score float32, the share of the document that occurs in the partner; source uint32, the rank.
+    Columns: place uint64; partner uint64, its place (from ``len(pool.shards) << 32`` on: a row of the saved indexes);
+    score float32, the share of the document that occurs in the partner; source uint32, the rank.
     """
 
     table: pa.Table
 
-    def rows_of(self, shard: int) -> Iterator[tuple[int, str, float]]:
-        """Yield (row, partner_id, score) of one shard's documents, by row."""
+    def of_shard(self, shard: int) -> tuple[NDArray[np.int64], NDArray[np.uint64], NDArray[np.float32]]:
+        """Return rows, places of partners and scores of one shard's documents, by row."""
         places = self.table["place"].to_numpy()
-        first, last = np.searchsorted(places, [shard << ROW_BITS, (shard + 1) << ROW_BITS])
+        first, last = np.searchsorted(places, np.array([shard, shard + 1], np.uint64) << np.uint64(ROW_BITS))
         part = self.table.slice(int(first), int(last - first))
-        columns = (part[name].to_pylist() for name in ("place", "partner_id", "score"))
-        for place, partner, score in zip(*columns, strict=True):
-            yield place & ROW_MASK, partner, score
+        rows = (part["place"].to_numpy() & np.uint64(ROW_MASK)).astype(np.int64)
+        return rows, part["partner"].to_numpy(), part["score"].to_numpy()
 
-    def clusters(self) -> pa.Table:
-        """Return the documents that stay with what went for them, to browse: columns partner, partner_id, members (how
-        many went), places and scores (lists, the closest first); the largest cluster first, then by partner."""
-        order = [("partner", "ascending"), ("score", "descending"), ("place", "ascending")]
-        joined = self.table.sort_by(order).group_by(["partner", "partner_id"], use_threads=False)
-        table = joined.aggregate([("place", "count"), ("place", "list"), ("score", "list")])
-        table = table.select(["partner", "partner_id", "place_count", "place_list", "score_list"])
-        table = table.rename_columns(["partner", "partner_id", "members", "places", "scores"])
-        return table.sort_by([("members", "descending"), ("partner", "ascending")])
 
-    def mask(self, shard: int, rows: int) -> NDArray[np.bool_]:
-        """Return bool (rows,) of one shard: True for documents that go."""
-        gone = np.zeros(rows, np.bool_)
-        gone[[row for row, _, _ in self.rows_of(shard)]] = True
-        return gone
+def stays_for(steps: Sequence[Copies]) -> NDArray[np.uint64]:
+    """Return for all copies of exact, then near dedup the place of the document that stays in the end: a partner of the
+    first step may have gone in the second."""
+    place, partner = (
+        np.concatenate([np.empty(0, np.uint64), *(step.table[name].to_numpy() for step in steps)])
+        for name in ("place", "partner")
+    )
+    if not len(place):
+        return partner
+    order = np.argsort(place)
+    place, partner = place[order], partner[order]
+    at = np.minimum(np.searchsorted(place, partner), len(place) - 1)
+    stays: NDArray[np.uint64] = np.where(place[at] == partner, partner[at], partner)
+    return stays
+
+
+@dataclass(frozen=True)
+class Names:
+    """Ids of some documents: ``places`` uint64 (n,), ascending and distinct, and ``ids``, strings beside them."""
+
+    places: NDArray[np.uint64]
+    ids: pa.Array
+
+    def of(self, places: NDArray[np.uint64]) -> list[str]:
+        """Return the ids of documents, all of them among ``places``."""
+        found: list[str] = self.ids.take(np.searchsorted(self.places, places)).to_pylist()
+        return found
 
 
 @dataclass(frozen=True)
@@ -190,8 +202,8 @@ def save_array(path: Path, array: NDArray[Any]) -> Path:
 def _copies_schema() -> pa.Schema:
     import pyarrow as pa
 
-    types = {"place": pa.uint64(), "partner": pa.uint64(), "partner_id": pa.string(), "score": pa.float32()}
-    return pa.schema([*types.items(), ("source", pa.uint32())])
+    types = {"place": pa.uint64(), "partner": pa.uint64(), "score": pa.float32(), "source": pa.uint32()}
+    return pa.schema(list(types.items()))
 
 
 def write_copies(path: Path, table: pa.Table) -> None:
@@ -203,17 +215,26 @@ def write_copies(path: Path, table: pa.Table) -> None:
         writer.write_table(table.select(schema.names).cast(schema).combine_chunks())
 
 
-def gather_copies(files: Sequence[Path], pool: Pool, indexes: Sequence[Path]) -> Copies:
-    """Join the Arrow files of ``Copies`` rows that a wave wrote; a partner in a saved index gets that one's name."""
+def gather_copies(files: Sequence[Path]) -> Copies:
+    """Join the Arrow files of ``Copies`` rows that a wave wrote."""
     import pyarrow as pa
 
     tables = [pa.ipc.open_file(pa.OSFile(str(file))).read_all() for file in files]
-    table = pa.concat_tables([_copies_schema().empty_table(), *tables]).sort_by("place").combine_chunks()
-    names = [read_json(index / INDEX_FILE)["name"] for index in indexes for _ in index_parts(index)]
-    shards = table["partner"].to_numpy() >> np.uint64(ROW_BITS)
-    if names and (shards >= len(pool.shards)).any():
-        own = len(pool.shards)
-        pairs = zip(shards.tolist(), table["partner_id"].to_pylist(), strict=True)
-        full = [f"{names[shard - own]}:{doc_id}" if shard >= own else doc_id for shard, doc_id in pairs]
-        table = table.set_column(2, "partner_id", pa.array(full, pa.string()))
-    return Copies(table)
+    return Copies(pa.concat_tables([_copies_schema().empty_table(), *tables]).sort_by("place").combine_chunks())
+
+
+def names_of(places: NDArray[np.uint64], pool: Pool, indexes: Sequence[Path]) -> Names:
+    """Read the ids of the documents at some places, one shard at a time; of a saved index's documents ``NAME:ID``."""
+    import pyarrow as pa
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+
+    tasks, distinct = shard_tasks(pool, indexes), np.unique(places)
+    saved = [f"{read_json(index / INDEX_FILE)['name']}:" for index in indexes for _ in index_parts(index)]
+    ends = np.searchsorted(distinct, np.arange(len(tasks) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
+    found = [pa.array([], pa.string())]
+    for task, prefix, first, last in zip(tasks, [""] * len(pool.shards) + saved, ends[:-1], ends[1:], strict=True):
+        if first < last:
+            column = read_columns(task.inputs[0].path, ("doc_id",))["doc_id"].combine_chunks()
+            ids = column.take(pa.array(distinct[first:last] & np.uint64(ROW_MASK)))
+            found.append(pc.binary_join_element_wise(prefix, ids, "") if prefix else ids)
+    return Names(distinct, pa.concat_arrays(found))

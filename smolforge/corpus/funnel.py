@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 STEPS = (
-    "ingest", "poisoned", "extract", "exact_dedup", "language", "rules", "quality", "toxicity", "near_dedup",
+    "ingest", "poisoned", "extract", "language", "rules", "toxicity", "exact_dedup", "quality", "near_dedup",
     "line_dedup", "substring_dedup", "line_rules", "decontaminate", "pii", "held_out", "budget",
 )  # fmt: skip
-ALWAYS = ("ingest", "exact_dedup", "language", "rules", "near_dedup", "pii", "held_out", "budget")
+ALWAYS = ("ingest", "language", "rules", "exact_dedup", "near_dedup", "pii", "held_out", "budget")
 EDITS = ("line_dedup", "substring_dedup", "line_rules", "pii")  # steps after which a text may be shorter
 BYTES_PER_TOKEN = 4  # an estimate that needs no tokenizer, good for English prose
 

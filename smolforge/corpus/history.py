@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,17 @@ from typing import Any
 from smolforge.errors import DataError
 from smolforge.store import read_json
 
-COPY_STEPS = ("exact_dedup", "near_dedup")
+EXACT, NEAR = "exact_dedup", "near_dedup"
+COPY_STEPS = (EXACT, NEAR)
 _NO_MEASURES = ("row", "doc_id", "url", "source", "fingerprint", "keys")
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a step said. ``partner`` is the id of the document that stays instead, ``score`` the share found there."""
+    """What a step said. ``partner`` is the id of the document that stays instead, ``score`` the share that is there.
+
+    Where the exact copy that first stayed went in near dedup itself, ``partner`` is the one that it went for, and
+    ``detail`` still names the first."""
 
     step: str
     passed: bool
@@ -93,41 +97,81 @@ def _judgements(folder: Path, stop: dict[str, Any] | None) -> Iterator[Judgement
     """Yield the steps that the document reached, the one that stopped it last."""
     for step in dict.fromkeys(row["step"] for row in read_json(folder / "funnel.json")):
         if stop is not None and stop["step"] == step:
-            yield Judgement(step, False, stop["reason"], stop["detail"], stop["partner"], _plain(stop["score"]))
+            partner, score = _stays(folder, stop["partner"], stop["score"])
+            yield Judgement(step, False, stop["reason"], stop["detail"], partner, _plain(score))
             return
         yield Judgement(step, True)
 
 
+def _stays(folder: Path, partner: str | None, score: float | None) -> tuple[str | None, float | None]:
+    """Follow a partner to the document that stays instead of it, with the share that is found there."""
+    for path in _parts(folder, "annotations") if partner is not None else ():
+        for row in _where(path, "doc_id", partner, ["doc_id"]):
+            for stop in _where(folder / "verdicts" / NEAR / path.name, "row", row["row"]):
+                return stop["partner"], stop["score"]
+    return partner, score
+
+
 def _copies(folder: Path, doc_id: str) -> Iterator[tuple[str, float]]:
-    for step in COPY_STEPS:
-        for path in sorted((folder / "verdicts" / step).glob("part-*.parquet")):
-            found = _where(path, "partner", doc_id)
-            ids = _doc_ids(folder, path.name, [each["row"] for each in found])
-            yield from zip(ids, (_plain(each["score"]) for each in found), strict=True)
+    """Yield what went for a document, and for documents that then went for it."""
+    near = dict(_went_for(folder, NEAR, {doc_id: 1.0}))
+    yield from _went_for(folder, EXACT, {doc_id: 1.0} | near)
+    yield from near.items()
+
+
+def _went_for(folder: Path, step: str, partners: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """Yield documents that a step stopped as copies of ``partners``, and the share of each that stands there: its own
+    in near dedup, that of the partner for an exact copy."""
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    wanted = pa.array(sorted(partners), pa.string())
+    for path in sorted((folder / "verdicts" / step).glob("part-*.parquet")):
+        table = pq.read_table(path, columns=["row", "partner", "score"])
+        found = table.filter(pc.is_in(table["partner"], wanted)).to_pylist()
+        for doc_id, each in zip(_doc_ids(folder, path.name, [each["row"] for each in found]), found, strict=True):
+            yield doc_id, _plain(each["score"] * partners[each["partner"]])
 
 
 def clusters(folder: Path, largest: int = 100, members: int = 20) -> list[Cluster]:
     """Return the ``largest`` clusters of duplicates, each with up to ``members`` of the documents dropped for it."""
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     parts = [path for step in COPY_STEPS for path in sorted((folder / "verdicts" / step).glob("part-*.parquet"))]
     sizes: Counter[str] = Counter()
     for path in parts:
         sizes.update(pq.read_table(path, columns=["partner"])["partner"].to_pylist())
+    moved = dict(_moved(folder, sizes))
+    for gone, (kept, _) in moved.items():
+        sizes[kept] += sizes.pop(gone)
     chosen = dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))[:largest])
     dropped: dict[str, list[tuple[float, str, str]]] = defaultdict(list)
     for path in parts:
-        rows = [row for row in pq.read_table(path).to_pylist() if row["partner"] in chosen]
-        ids = _doc_ids(folder, path.name, [row["row"] for row in rows])
-        for doc_id, row in zip(ids, rows, strict=True):
-            known = dropped[row["partner"]]
-            known.append((-_plain(row["score"]), doc_id, row["step"]))
+        table = pq.read_table(path, columns=["row", "step", "partner", "score"]).to_pylist()
+        pairs = [(row, *moved.get(row["partner"], (row["partner"], row["score"]))) for row in table]
+        pairs = [each for each in pairs if each[1] in chosen]
+        ids = _doc_ids(folder, path.name, [row["row"] for row, _, _ in pairs])
+        for doc_id, (row, kept, score) in zip(ids, pairs, strict=True):
+            known = dropped[kept]
+            known.append((-_plain(score), doc_id, row["step"]))
             known.sort()
             del known[members:]
     return [
         Cluster(kept, size, tuple((doc_id, step, -score) for score, doc_id, step in dropped[kept]))
         for kept, size in chosen.items()
     ]
+
+
+def _moved(folder: Path, partners: Container[str]) -> Iterator[tuple[str, tuple[str, float]]]:
+    """Yield the partners that went in near dedup themselves, with the one that stays and the score."""
+    import pyarrow.parquet as pq
+
+    for path in sorted((folder / "verdicts" / NEAR).glob("part-*.parquet")):
+        rows = pq.read_table(path, columns=["row", "partner", "score"]).to_pylist()
+        for doc_id, row in zip(_doc_ids(folder, path.name, [row["row"] for row in rows]), rows, strict=True):
+            if doc_id in partners:
+                yield doc_id, (row["partner"], row["score"])
 
 
 def _parts(folder: Path, name: str) -> list[Path]:
@@ -137,9 +181,10 @@ def _parts(folder: Path, name: str) -> list[Path]:
     return parts
 
 
-def _where(path: Path, column: str, value: Any) -> list[dict[str, Any]]:
-    """Return the rows of a table with a value in a column, with their number as ``row`` where it has no such column."""
-    import pyarrow.compute as pc  # type: ignore[import-untyped]
+def _where(path: Path, column: str, value: Any, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """Return the rows of a table with a value in a column, with their number as ``row`` where it has no such column;
+    ``columns``: these alone."""
+    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     if not path.is_file():
@@ -147,7 +192,7 @@ def _where(path: Path, column: str, value: Any) -> list[dict[str, Any]]:
     rows = pc.indices_nonzero(pc.equal(pq.read_table(path, columns=[column])[column], value)).to_pylist()
     if not rows:
         return []
-    found = pq.read_table(path).take(rows).to_pylist()
+    found = pq.read_table(path, columns=columns).take(rows).to_pylist()
     return [{"row": row} | each for row, each in zip(rows, found, strict=True)]
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _LANGUAGE = ("label", "confidence", "script_share", "declared")
 _TOXICITY = ("toxic_terms", "toxic_count", "toxicity", "toxic_passage")
 COLUMNS = ("profile", "url", *_LANGUAGE, *_TOXICITY, *FEATURES)
+QUALITY = ("doc_id", "label", "quality")
 _PASSAGE = 200  # characters of evidence
 Rows = NDArray[np.int64]
 Judged = tuple[Rows, Sequence[str], Sequence[str]]  # rows, reasons, details
@@ -82,8 +83,13 @@ class QualityArgument:
 
 def quality_shard(task: Task, output: Path, argument: QualityArgument) -> None:
     """Job: judge the quality of one shard. Inputs: its annotations, then its verdict files of the steps before."""
-    table, passes = _opened(task, ("doc_id", "label", "quality"))
-    write_verdicts(output, (_poor(table, code, passes, argument) for code in table["label"].unique().to_pylist()))
+    table, passes = _opened(task, QUALITY)
+    write_verdicts(output, judge_quality(table, passes, argument))
+
+
+def judge_quality(table: pa.Table, passes: NDArray[np.bool_], argument: QualityArgument) -> Iterator[pa.Table]:
+    """Yield the verdicts on the rows that pass so far, a table for each language."""
+    return (_poor(table, code, passes, argument) for code in table["label"].unique().to_pylist())
 
 
 def _poor(table: pa.Table, code: str, passes: NDArray[np.bool_], argument: QualityArgument) -> pa.Table:
@@ -97,25 +103,22 @@ def _poor(table: pa.Table, code: str, passes: NDArray[np.bool_], argument: Quali
 
 
 def quality_floors(
-    shards: Iterable[tuple[Path, Sequence[Path]]], config: QualityConfig
+    shards: Iterable[tuple[pa.Table, NDArray[np.bool_]]], config: QualityConfig
 ) -> tuple[tuple[str, float], ...]:
-    """Return each language's floor where the configuration keeps its best share: reads the scores of all documents
-    that pass so far, 4 bytes each. ``shards``: annotations and verdict files."""
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
+    """Return each language's floor where the configuration keeps its best share: holds the scores of all documents
+    that pass so far, 4 bytes each. ``shards``: labels and scores, and which rows pass."""
     if config.top is None:
         return ()
     scores: dict[str, list[NDArray[np.float32]]] = {}
-    for path, verdicts in shards:
-        table = pq.read_table(path, columns=["label", "quality"])
-        passes, labels = alive(verdicts, table.num_rows), table["label"].to_numpy()
+    for table, passes in shards:
+        labels, found = table["label"].to_numpy(), table["quality"].to_numpy()
         for code in table["label"].unique().to_pylist():
-            scores.setdefault(code, []).append(table["quality"].to_numpy()[passes & (labels == code)])
-    found: Mapping[str, float] = {}
+            scores.setdefault(code, []).append(found[passes & (labels == code)])
+    floors: Mapping[str, float] = {}
     for code in sorted(scores):
         own = np.concatenate(scores.pop(code))
-        found = {**found, **quality_floor.floors(own, [code] * len(own), config.top)}
-    return tuple(found.items())
+        floors = {**floors, **quality_floor.floors(own, [code] * len(own), config.top)}
+    return tuple(floors.items())
 
 
 def _opened(task: Task, columns: Sequence[str]) -> tuple[pa.Table, NDArray[np.bool_]]:

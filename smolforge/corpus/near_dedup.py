@@ -67,13 +67,13 @@ def find_near_copies(pool: Pool, config: DedupConfig, runner: Waves, indexes: Se
     argument = KeysArgument(len(pool.shards), partitions)
     keyed = runner.wave("near-keys", keys_job, tasks, argument)
     if not keyed:
-        return NearCopies(gather_copies([], pool, indexes), _groups([]), {})
+        return NearCopies(gather_copies([]), _groups([]), {})
     buckets = (str(keyed[0].parent), len(keyed))
     edges = runner.wave("near-buckets", bucket_job, numbered_tasks(partitions), buckets)
     joined = components(chain((path / "edges.npy" for path in keyed), edges))
     joined = joined.only(joined.places < np.uint64(len(pool.shards) << ROW_BITS))
     verified = _verify(tasks, joined, pool, config, runner) if len(joined.places) else []
-    copies = gather_copies([path / "copies.arrow" for path in verified], pool, indexes)
+    copies = gather_copies([path / "copies.arrow" for path in verified])
     totals: Counter[str] = Counter()
     for path in keyed:
         totals.update(read_json(path / "sources.json"))

@@ -24,6 +24,8 @@ from smolforge.corpus.shuffle import Partitioned
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
+VERSION = "2"
+
 
 @dataclass(frozen=True)
 class VerifyArgument:
@@ -54,7 +56,6 @@ def verify_job(task: Task, output: Path, argument: VerifyArgument) -> None:
     columns: dict[str, Any] = {
         "place": np.array([each.document.place for each in found], np.uint64),
         "partner": np.array([each.partner.place for each in found], np.uint64),
-        "partner_id": pa.array([each.partner.doc_id for each in found], pa.string()),
         "score": np.array([each.score for each in found], np.float32),
         "source": np.array([each.document.source for each in found], np.uint32),
     }

@@ -41,8 +41,9 @@ def run(config: CorpusConfig, context: StageContext) -> StageOutcome:
     with Runner(context.work / SCRATCH, config, context.progress) as runner:
         build = Build(config, context, runner)
         build.read()
-        build.exact_dedup()
         build.judge()
+        build.exact_dedup()
+        build.judge_quality()
         groups = build.near_dedup()
         build.finish(groups)
         return _tables(build)
@@ -82,7 +83,7 @@ def _tables(build: Build) -> StageOutcome:
     publish(work, build.shards, build.verdicts, build.finished, divided)
     write_json(work / "funnel.json", funnel.rows())
     write_json(work / "sources.json", build.ledger.as_json())
-    return _outcome(funnel, sentences.count(b"\n"))
+    return _outcome(funnel, sentences.count(b"\n"), build.copies_of_dropped)
 
 
 def _write_contamination(path: Path, index: Path, finished: Sequence[Path]) -> None:
@@ -96,7 +97,7 @@ def _write_contamination(path: Path, index: Path, finished: Sequence[Path]) -> N
     write_json(path, as_json(benchmark_rows(ContaminationIndex.load(index), hits(), searched)))
 
 
-def _outcome(funnel: Funnel, aligned: int) -> StageOutcome:
+def _outcome(funnel: Funnel, aligned: int, copies_of_dropped: int) -> StageOutcome:
     reasons: Counter[str] = Counter()
     kept: Counter[str] = Counter()
     held: Counter[str] = Counter()
@@ -114,7 +115,12 @@ def _outcome(funnel: Funnel, aligned: int) -> StageOutcome:
     metrics = {f"kept_bytes_{language}": float(size) for language, size in sorted(kept.items())}
     metrics |= {f"held_out_bytes_{language}": float(size) for language, size in sorted(held.items())}
     return StageOutcome(
-        counts={"documents": documents, "dropped": dict(sorted(reasons.items())), "aligned_sentences": aligned},
+        counts={
+            "documents": documents,
+            "dropped": dict(sorted(reasons.items())),
+            "copies_of_dropped": copies_of_dropped,
+            "aligned_sentences": aligned,
+        },
         metrics=metrics | {"aligned_sentences": float(aligned)},
         resume_only=(SCRATCH,),
     )

@@ -37,7 +37,7 @@ def verdict_table(
     reasons: Sequence[str],
     details: Sequence[str],
     partners: Sequence[str] | None = None,
-    scores: Sequence[float] | None = None,
+    scores: Sequence[float] | NDArray[np.float32] | None = None,
 ) -> pa.Table:
     """Return verdicts of some rows; ``partners`` and ``scores`` are null for a step that compares nothing."""
     import pyarrow as pa

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from smolforge.corpus.config import DedupConfig, EngineConfig
 from smolforge.corpus.dedup_exact import fingerprint
-from smolforge.corpus.dedup_tables import ROW_BITS, ROW_MASK, Pool, Shard
+from smolforge.corpus.dedup_tables import ROW_BITS, ROW_MASK, Copies, Pool, Shard, names_of
 from smolforge.corpus.engine.inline import InlineLauncher
 from smolforge.corpus.engine.wave import Runner
 from smolforge.corpus.near_dedup import nomination_keys
@@ -84,3 +85,10 @@ def ids_of(given: Pool) -> dict[int, str]:
         for row, doc_id in enumerate(pq.read_table(shard.annotations)["doc_id"].to_pylist()):
             found[number << ROW_BITS | row] = doc_id
     return found
+
+
+def named_rows(copies: Copies, given: Pool, indexes: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """Return the rows of a table of copies, each with the id of its partner."""
+    partners = copies.table["partner"].to_numpy()
+    names = names_of(partners, given, indexes).of(partners)
+    return [row | {"partner_id": name} for row, name in zip(copies.table.to_pylist(), names, strict=True)]

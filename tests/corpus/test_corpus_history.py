@@ -9,6 +9,7 @@ from pydoc_data.topics import topics
 
 import pytest
 
+from smolforge.cli.main import main
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document, read_documents, read_rows
 from smolforge.corpus.history import clusters, history
@@ -123,12 +124,28 @@ def test_other_limits_are_tried_without_the_texts(work: Path, tmp_path: Path) ->
     config = config_of(tmp_path)
     same = retune(work, config)
     assert same
-    assert all((row.now, row.fresh) == (row.then, 0) for row in same)
+    assert all((row.now, row.fresh, row.now_bytes) == (row.then, 0, row.then_bytes) for row in same)
     rules = tmp_path / "rules"
     rules.mkdir()
     (rules / "notes.json").write_text(json.dumps({"default": {"words": [1_000_000, None]}}))
     strict = {row.reason: row for row in retune(work, config.model_copy(update={"rules": str(rules)}))}
     row = strict["words too low"]
-    judged = json.loads((work / "funnel.json").read_text())
-    assert row.now == sum(each["documents_in"] for each in judged if each["step"] == "rules")
+    judged = [row for row in json.loads((work / "funnel.json").read_text()) if row["step"] == "rules"]
+    assert row.now == sum(each["documents_in"] for each in judged)
+    assert row.now_bytes == sum(each["bytes_in"] for each in judged)
     assert row.fresh == row.now - row.then > 10
+
+
+def test_the_command_tries_limits_and_names_wrong_keys(
+    work: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["corpus", "retune", str(work), "--set", "language.confidence=1.0", "--json"]) == 0
+    rows = {(row["step"], row["reason"]): row for row in json.loads(capsys.readouterr().out)}
+    row = rows["language", "language unclear"]
+    assert row["now"] > row["then"] and row["fresh_bytes"] > 0
+    assert main(["corpus", "retune", str(work), "--set", "language.confidence=1.0"]) == 0
+    assert f"{row['now']:,}" in capsys.readouterr().out
+    assert main(["corpus", "retune", str(work), "--set", "language.confidense=1.0"]) == 2
+    assert "corpus.language.confidense: unknown key (did you mean 'confidence'?)" in capsys.readouterr().err
+    assert main(["corpus", "retune", str(work), "--set", "language.confidence=7"]) == 2
+    assert "less than or equal to 1" in capsys.readouterr().err

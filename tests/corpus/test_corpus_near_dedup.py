@@ -19,7 +19,7 @@ from smolforge.corpus.near_texts import print_of
 from smolforge.errors import DataError
 from smolforge.store import digest_file
 from tests.corpus import near_reference
-from tests.corpus.dedup_pool import Text, ids_of, pool, runner, with_masks
+from tests.corpus.dedup_pool import Text, ids_of, named_rows, pool, runner, with_masks
 
 CONFIG = DedupConfig(wipe_out_share=1.0)
 NOUNS = "river lamp window stone garden letter bridge kitchen violin engine market winter doctor forest".split()  # noqa: SIM905
@@ -40,7 +40,7 @@ class Result:
 
     def __init__(self, given: Pool, near: NearCopies) -> None:
         ids = ids_of(given)
-        rows = near.copies.table.to_pylist()
+        rows = named_rows(near.copies, given)
         self.gone = {ids[row["place"]]: (row["partner_id"], row["score"]) for row in rows}
         assert all(ids[row["partner"]] == row["partner_id"] for row in rows if row["partner"] in ids)
         pairs = zip(near.groups.places.tolist(), near.groups.groups.tolist(), strict=True)

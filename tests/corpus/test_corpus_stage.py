@@ -110,7 +110,7 @@ def test_funnel_rows_chain_from_step_to_step(built: Path) -> None:
     for row in rows:
         into[row["step"]] += row["documents_in"]
         out[row["step"]] += row["documents_out"]
-    steps = ["ingest", "exact_dedup", "language", "rules", "near_dedup", "pii", "held_out", "budget"]
+    steps = ["ingest", "language", "rules", "exact_dedup", "near_dedup", "pii", "held_out", "budget"]
     assert list(dict.fromkeys(row["step"] for row in rows)) == steps
     for before, after in itertools.pairwise(steps):
         assert out[before] == into[after], (before, after)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from smolforge.corpus.dedup_exact import find_copies
-from tests.corpus.dedup_pool import Text, ids_of, pool, runner, with_masks
+from smolforge.corpus.dedup_tables import Pool
+from tests.corpus.dedup_pool import Text, ids_of, named_rows, pool, runner, with_masks
 
 TEXTS = [Text(f"d{at:03d}", f"text number {at % 17}" + " " * (at % 5)) for at in range(90)]
 
@@ -16,9 +17,14 @@ TEXTS = [Text(f"d{at:03d}", f"text number {at % 17}" + " " * (at % 5)) for at in
 def find(folder: Path, shards: list[list[Text]]) -> dict[str, str]:
     given = pool(folder / "in", shards)
     ids = ids_of(given)
-    rows = find_copies(given, runner(folder / "work")).table.to_pylist()
+    rows = named_rows(find_copies(given, runner(folder / "work")), given)
     assert all(ids[row["partner"]] == row["partner_id"] and row["score"] == 1 for row in rows)
     return {ids[row["place"]]: row["partner_id"] for row in rows}
+
+
+def partners(given: Pool, folder: Path) -> list[str]:
+    """Return the ids that stay instead of the copies, by the copies' places."""
+    return [row["partner_id"] for row in named_rows(find_copies(given, runner(folder)), given)]
 
 
 def test_the_longest_of_each_text_stays_then_the_smallest_id(tmp_path: Path) -> None:
@@ -42,23 +48,14 @@ def test_the_earlier_source_stays_and_a_source_ahead_stays_before_it(tmp_path: P
     shards = [[Text("a", "same", source="web"), Text("b", "same", source="books")], [Text("c", "same", source="mail")]]
     sources = ("mail", "web", "books")
     given = pool(tmp_path / "in", shards, sources=sources)
-    assert find_copies(given, runner(tmp_path / "1")).table["partner_id"].to_pylist() == ["c", "c"]
+    assert partners(given, tmp_path / "1") == ["c", "c"]
     given = pool(tmp_path / "in2", shards, sources=sources, ahead=("books",))
-    assert find_copies(given, runner(tmp_path / "2")).table["partner_id"].to_pylist() == ["b", "b"]
+    assert partners(given, tmp_path / "2") == ["b", "b"]
 
 
 def test_masked_documents_are_not_there(tmp_path: Path) -> None:
     given = pool(tmp_path / "in", [[Text("a", "same"), Text("b", "same")], [Text("c", "same")]])
     masked = with_masks(given, tmp_path / "masks", {0})
-    assert find_copies(masked, runner(tmp_path / "work")).table["partner_id"].to_pylist() == ["b"]
-    rows = list(find_copies(masked, runner(tmp_path / "work")).rows_of(1))
-    assert rows == [(0, "b", 1.0)]
-
-
-def test_clusters_list_what_went_for_each_document_that_stays(tmp_path: Path) -> None:
-    given = pool(tmp_path / "in", [TEXTS])
-    copies = find_copies(given, runner(tmp_path / "work"))
-    rows = copies.clusters().to_pylist()
-    assert [row["members"] for row in rows] == sorted((row["members"] for row in rows), reverse=True)
-    assert {place for row in rows for place in row["places"]} == set(copies.table["place"].to_pylist())
-    assert all(len(row["places"]) == len(row["scores"]) == row["members"] for row in rows)
+    assert partners(masked, tmp_path / "work") == ["b"]
+    rows, places, scores = find_copies(masked, runner(tmp_path / "work")).of_shard(1)
+    assert (rows.tolist(), places.tolist(), scores.tolist()) == ([0], [1], [1.0])

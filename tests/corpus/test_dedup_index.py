@@ -13,7 +13,7 @@ from smolforge.corpus.dedup_index import check_index, write_index
 from smolforge.corpus.dedup_tables import ROW_BITS, Pool
 from smolforge.corpus.near_dedup import find_near_copies
 from smolforge.errors import DataError, FormatError
-from tests.corpus.dedup_pool import Text, ids_of, pool, runner, with_masks
+from tests.corpus.dedup_pool import Text, ids_of, named_rows, pool, runner, with_masks
 from tests.corpus.test_corpus_near_dedup import mixed, spread
 
 CONFIG = DedupConfig(wipe_out_share=1.0)
@@ -26,9 +26,10 @@ def documents(source: str, seed: int) -> list[Text]:
 def gone(given: Pool, folder: Path, indexes: tuple[Path, ...] = ()) -> dict[str, str]:
     """Run exact dedup, then near dedup of the rest; return doc_id -> partner's id."""
     ids = ids_of(given)
-    exact = find_copies(given, runner(folder / "exact"), indexes).table.to_pylist()
+    exact = named_rows(find_copies(given, runner(folder / "exact"), indexes), given, indexes)
     rest = with_masks(given, folder / "masks", {row["place"] for row in exact})
-    near = find_near_copies(rest, CONFIG, runner(folder / "near"), indexes).copies.table.to_pylist()
+    copies = find_near_copies(rest, CONFIG, runner(folder / "near"), indexes).copies
+    near = named_rows(copies, given, indexes)
     return {ids[row["place"]]: row["partner_id"] for row in exact + near}
 
 
@@ -65,7 +66,7 @@ def test_indexes_add_up(tmp_path: Path) -> None:
 def test_a_partner_in_an_index_lies_behind_the_shards(tmp_path: Path) -> None:
     index, _ = saved(pool(tmp_path / "a", [[Text("x", "some words to keep")]]), tmp_path / "old", "first")
     given = pool(tmp_path / "b", [[Text("y", "some  words to keep")]])
-    row = find_copies(given, runner(tmp_path / "work"), (index,)).table.to_pylist()[0]
+    (row,) = named_rows(find_copies(given, runner(tmp_path / "work"), (index,)), given, (index,))
     assert row["partner"] >= 1 << ROW_BITS and row["partner_id"] == "first:x"
 
 

@@ -12,6 +12,7 @@ import pytest
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import read_documents, read_rows
 from smolforge.corpus.quality_training import Example, train
+from smolforge.corpus.retune import retune
 from smolforge.corpus.stage import run
 from smolforge.store import StageContext
 
@@ -46,14 +47,18 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "own" / name).write_text(text, encoding="utf-8")
     train(list(examples()))[0].save(folder / "quality.npz")
     (folder / "packs" / "arc.jsonl").write_text(json.dumps({"id": "a1", "question": QUESTION}) + "\n")
+    run(config_of(folder), StageContext(folder / "work", {}, 7))
+    return folder / "work"
+
+
+def config_of(folder: Path, **quality: float) -> CorpusConfig:
     config = {
         "sources": [{"kind": "folder", "path": str(folder / "own"), "name": "own"}],
-        "quality": {"model": str(folder / "quality.npz"), "floor": 0.5},
+        "quality": {"model": str(folder / "quality.npz"), **(quality or {"floor": 0.5})},
         "toxicity": {},
         "decontaminate": {"benchmarks": str(folder / "packs")},
     }
-    run(CorpusConfig.model_validate(config), StageContext(folder / "work", {}, 7))
-    return folder / "work"
+    return CorpusConfig.model_validate(config)
 
 
 def test_each_model_drops_what_it_is_for_and_says_why(built: Path) -> None:
@@ -79,3 +84,13 @@ def test_what_stays_carries_its_scores_for_a_curriculum(built: Path) -> None:
     (quality,) = {d.meta["quality"] >= 0.5 for name in ("kept", "held_out") for d in read_documents(built / name)}
     assert quality, "below the floor, and kept all the same"
     assert all(0 <= d.meta["toxicity"] <= 1 for d in read_documents(built / "dropped"))
+
+
+def test_other_floors_of_quality_are_tried_without_the_model(built: Path) -> None:
+    (then,) = (row for row in retune(built, config_of(built.parent), 7) if row.step == "quality")
+    assert then.now == then.then > 0 and then.fresh == 0
+    (strict,) = (row for row in retune(built, config_of(built.parent, floor=1.0), 7) if row.step == "quality")
+    assert strict.now > strict.then == then.then and strict.fresh_bytes > 0
+    (share,) = (row for row in retune(built, config_of(built.parent, top=0.25), 7) if row.step == "quality")
+    passing = sum(1 for name in ("kept", "held_out") for _ in read_documents(built / name))
+    assert passing / 2 < share.now < passing + then.then
