@@ -7,7 +7,6 @@ its automaton runs in the native kernel, over the beginning and the middle of a 
 
 from __future__ import annotations
 
-import functools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,12 +19,10 @@ from smolforge.corpus.characters import flags
 from smolforge.corpus.config import LanguageConfig
 from smolforge.corpus.document import Verdict
 from smolforge.corpus.kernel import buffer_of
-from smolforge.errors import ConfigError, MissingDependencyError, nearest
+from smolforge.corpus.language_model import language_model
 
 STEP = "language"
 DECLARED_ONLY = frozenset({"code", "math"})  # no classifier knows them; the source kind says so
-_NEIGHBOURS = "ca gl oc nl lb ro da no sv pl cs tr la fa ur ps uk bg be sr mk kk ja ko he el hi vi id"
-NEIGHBOURS = tuple(_NEIGHBOURS.split())
 _LATIN, _SCRIPTS = 1, {"ar": 2, "zh": 3, "ru": 4}  # columns of script_counts; column 0: all letters
 
 
@@ -45,30 +42,6 @@ class Detections:
     labels: list[str]
     confidence: NDArray[np.float32]
     script_share: NDArray[np.float32]
-
-
-@functools.lru_cache(maxsize=4)
-def _model(languages: tuple[str, ...]) -> tuple[_text.LanguageModel, list[str]]:
-    """Return the classifier for the languages and their neighbours, and the label of each of its classes."""
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier  # type: ignore[import-untyped]
-    except ImportError:
-        raise MissingDependencyError("py3langid", "data", "the language step") from None
-    full = LanguageIdentifier.from_model_file(MODEL_FILE)
-    for language in languages:
-        if language not in full.nb_classes:
-            known = nearest(language, full.labels)
-            raise ConfigError(f"corpus.languages: '{language}' is not known to the classifier{known}")
-    wanted = {*languages, *NEIGHBOURS}
-    columns = [column for column, label in enumerate(full.nb_classes) if label in wanted]
-    model = _text.LanguageModel(
-        np.asarray(full.tk_nextmove, np.uint32),
-        np.asarray(full.tk_row, np.uint32) * np.uint32(256),
-        np.asarray(full.tk_output, np.int32),
-        np.ascontiguousarray(full.nb_ptc[:, columns], np.float32),
-        np.ascontiguousarray(full.nb_pc[columns], np.float32),
-    )
-    return model, [full.nb_classes[column] for column in columns]
 
 
 def detect_all(
@@ -109,7 +82,7 @@ def _sample(text: str, characters: int) -> str:
 def _classify(samples: Sequence[str], languages: tuple[str, ...]) -> tuple[list[str], NDArray[np.float32]]:
     """Return the most probable label of each text and its probability: a softmax of the scores over the root of the
     number of bytes, which keeps it calibrated from a line to a book (py3langid)."""
-    model, names = _model(languages)
+    model, names = language_model(languages)
     data, offsets = buffer_of(
         [unicodedata.normalize("NFC", text.lower() if text.isupper() else text) for text in samples]
     )

@@ -27,12 +27,13 @@ from smolforge.engine import _native
 from smolforge.errors import ConfigError, FormatError
 from smolforge.formats.safetensors_io import SafetensorsFile
 from smolforge.store.atomic import fsync_path, part_path
+from smolforge.store.cache import cache_folder
 from smolforge.store.digest import DIGEST_BYTES, digest_json
 
 LAYOUT_VERSION = 1  # raise with every change of a packed layout (native/packed.h)
 ALIGNMENT = 64
 HEADER_RESERVE = 256  # bytes of header a tensor may take
-CACHE, CACHE_LIMIT = "SMOLFORGE_CACHE", "SMOLFORGE_CACHE_LIMIT_GB"
+CACHE_LIMIT = "SMOLFORGE_CACHE_LIMIT_GB"
 DEFAULT_LIMIT_GB = 32.0
 _SAMPLES, _SAMPLE = 64, 4096  # pieces of a source that its digest reads
 _EDGE = 1 << 16
@@ -50,14 +51,6 @@ class Bundle:
     facts: dict[str, Any]
     tokenizer: bytes
     digest: str
-
-
-def cache_folder() -> Path:
-    """Return where smolforge keeps what it can make again: ``$SMOLFORGE_CACHE``, ``$XDG_CACHE_HOME/smolforge``, …"""
-    if os.environ.get(CACHE):
-        return Path(os.environ[CACHE]).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base).expanduser() if base else Path.home() / ".cache") / "smolforge"
 
 
 def source_digest(files: Iterable[Path], options: Mapping[str, Any]) -> str:

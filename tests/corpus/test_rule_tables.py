@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smolforge.corpus import language, rules
+from smolforge.corpus import language_model, rules
 from smolforge.corpus.code import suffix_of
 from smolforge.corpus.config import LANGUAGES
 from smolforge.corpus.features import FEATURES, features_of
@@ -134,7 +134,7 @@ def test_languages_are_those_of_the_published_model() -> None:
     texts += [text * 30 for text in SENTENCES.values()]
     found = detect_all(texts, [""] * len(texts), LANGUAGES, 10_000)
     identifier = langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE, norm_probs=True)
-    identifier.set_languages([*LANGUAGES, *(code for code in language.NEIGHBOURS if code in identifier.labels)])
+    identifier.set_languages([*LANGUAGES, *(code for code in language_model.NEIGHBOURS if code in identifier.labels)])
     for text, label, confidence in zip(texts, found.labels, found.confidence, strict=True):
         expected, probability = identifier.classify(text)
         assert label == expected and confidence == pytest.approx(probability, abs=1e-4)

@@ -11,7 +11,7 @@ import pytest
 
 from smolforge.cli.main import main
 from smolforge.corpus.features import FEATURES
-from smolforge.corpus.language import NEIGHBOURS
+from smolforge.corpus.language_model import NEIGHBOURS
 from smolforge.corpus.rules import load_profile
 from tests.corpus.test_calibrate import documents
 from tests.corpus.test_corpus_rules import SENTENCES

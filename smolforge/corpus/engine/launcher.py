@@ -16,6 +16,8 @@ from smolforge.errors import place_problem
 from smolforge.store import fsync_tree
 from smolforge.store.atomic import fsync_path
 
+IMPORTS = ("smolforge.corpus.engine.arrow",)  # what every job needs, loaded before a child's limits hold
+
 
 @dataclass(frozen=True)
 class Attempt:

@@ -9,7 +9,7 @@ import queue
 import threading
 
 from smolforge.corpus.engine.child import LimitedChild
-from smolforge.corpus.engine.launcher import Attempt, Finished, perform_limited
+from smolforge.corpus.engine.launcher import IMPORTS, Attempt, Finished, perform_limited
 
 JOIN_SECONDS = 0.1
 
@@ -53,7 +53,7 @@ class PoolLauncher:
 
     def _add_child(self) -> None:
         memory_mib, recycle_after = self._limits
-        child = LimitedChild(memory_mib=memory_mib, recycle_after=recycle_after)
+        child = LimitedChild(memory_mib=memory_mib, recycle_after=recycle_after, imports=IMPORTS)
         work = (child, self._waiting, self._finished)
         thread = threading.Thread(target=_serve, args=work, name="corpus worker", daemon=True)
         self._children.append((thread, child))

@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from smolforge.corpus.engine.child import LimitedChild
-from smolforge.corpus.engine.launcher import Attempt, Finished, perform_limited
+from smolforge.corpus.engine.launcher import IMPORTS, Attempt, Finished, perform_limited
 from smolforge.errors import ConfigError, MissingDependencyError, SmolforgeError
 
 HERE = "auto"
@@ -87,7 +87,7 @@ def _perform(attempt: bytes, path: list[str], memory_mib: int, recycle_after: in
     sys.path += [place for place in path if place not in sys.path]
     limits = (memory_mib, recycle_after)
     if limits not in _CHILDREN:
-        _CHILDREN[limits] = LimitedChild(memory_mib=memory_mib, recycle_after=recycle_after)
+        _CHILDREN[limits] = LimitedChild(memory_mib=memory_mib, recycle_after=recycle_after, imports=IMPORTS)
     return perform_limited(_CHILDREN[limits], pickle.loads(attempt))
 
 

@@ -15,6 +15,7 @@ import corpus_engine_jobs as jobs
 import pytest
 
 from smolforge.corpus.engine import ChildError, LimitedChild
+from smolforge.corpus.engine.launcher import IMPORTS
 from smolforge.errors import ConfigError
 
 PATIENCE = jobs.PATIENCE
@@ -75,6 +76,12 @@ def test_libraries_do_not_count_against_the_limit() -> None:
         child.load("trafilatura")
         assert child.call(jobs.take, 60, timeout=PATIENCE)
         assert died(child, jobs.take, 110).cause == "memory"
+
+
+def test_arrow_brings_no_pandas_into_the_child_of_a_launcher() -> None:
+    with LimitedChild(memory_mib=64, imports=IMPORTS) as child:
+        names = child.call(jobs.modules_behind_an_array, timeout=PATIENCE)
+    assert "pyarrow" in names and "pandas" not in names
 
 
 def test_a_child_is_replaced_after_its_number_of_calls() -> None:
