@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
+from fsspec.implementations.memory import MemoryFileSystem
 
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document, Verdict
@@ -25,7 +26,7 @@ from smolforge.corpus.ingest.git_index import tracked_files
 from smolforge.corpus.ingest.licences import licence_of_text
 from smolforge.corpus.ingest.report import SourceRecord
 from smolforge.corpus.read_job import unit_tasks
-from smolforge.errors import ConfigError, DataError, MissingDependencyError
+from smolforge.errors import ConfigError, DataError, MissingDependencyError, NetworkError
 from tests.corpus.warc_bytes import packed, page
 
 Read = tuple[Document, Verdict | None]
@@ -434,6 +435,35 @@ def test_addresses_are_read_like_folders(memory: Any, monkeypatch: pytest.Monkey
     assert sorted(texts(found)) == sorted(["plain text", *(f"line {number}" for number in range(100))])
     assert record.name == "bucket"
     assert texts(read("memory://bucket/b.txt")[0]) == ["plain text"]
+
+
+class Unsteady(MemoryFileSystem):  # type: ignore[misc]
+    """Files in memory over a line that fails ``failures`` times."""
+
+    protocol = "unsteady"
+    failures = 0
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return str(super()._strip_protocol(path.removeprefix("unsteady:/")))
+
+    def _open(self, *args: Any, **options: Any) -> Any:
+        if Unsteady.failures > 0:
+            Unsteady.failures -= 1
+            raise RuntimeError("the line is down")
+        return super()._open(*args, **options)
+
+
+def test_a_line_that_fails_is_no_damage_of_a_file(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("unsteady", Unsteady, clobber=True)
+    monkeypatch.setattr("smolforge.corpus.ingest.remote.WAITS", (0.0, 0.0))
+    lines = b"".join(json.dumps({"text": f"line {number}"}).encode() + b"\n" for number in range(100))
+    memory.pipe("/bucket/a.jsonl", lines)
+    Unsteady.failures = 2
+    assert len(read("unsteady://bucket/a.jsonl")[0]) == 100
+    Unsteady.failures = 3
+    with pytest.raises(NetworkError, match=r"the line is down.*run again"):
+        read("unsteady://bucket/a.jsonl")
 
 
 def test_a_change_behind_an_address_changes_the_stages_identity(memory: Any) -> None:

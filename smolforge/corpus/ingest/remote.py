@@ -7,15 +7,18 @@ names an address.
 from __future__ import annotations
 
 import io
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from smolforge.errors import DataError, MissingDependencyError
+from smolforge.errors import DataError, MissingDependencyError, NetworkError
 
 _PROVIDERS = {"s3": "s3fs", "s3a": "s3fs", "hf": "huggingface_hub", "gs": "gcsfs", "gcs": "gcsfs", "http": "aiohttp"}
 _PROVIDERS |= {"https": "aiohttp", "az": "adlfs", "abfs": "adlfs", "ssh": "paramiko", "sftp": "paramiko"}
 BLOCK_BYTES = 4 << 20
+WAITS = (1.0, 4.0, 16.0)  # seconds before a read is tried again
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,67 @@ def join(root: str, name: str) -> str:
 
 
 def open_file(path: str) -> BinaryIO:
-    """Open a file for reading bytes; it can seek. OSError where that is not possible."""
-    if not is_remote(path):
-        return Path(path).open("rb")
-    system, inner = _system(path)
-    return cast(BinaryIO, io.BufferedReader(system.open(inner, "rb", block_size=BLOCK_BYTES), BLOCK_BYTES))
+    """Open a file for reading bytes; it can seek. OSError where that is not possible; NetworkError for a remote file
+    that cannot be read, now or at a later read: what a network does is no damage of the file."""
+    return io.BufferedReader(_RemoteFile(path), BLOCK_BYTES) if is_remote(path) else Path(path).open("rb")
+
+
+class _RemoteFile(io.RawIOBase):
+    """A file behind an address; a read that fails is tried again, with the file opened anew."""
+
+    def __init__(self, path: str) -> None:
+        self._path, self._at = path, 0
+        self._system, self._inner = _system(path)
+        self._file: Any = None
+        self._size = int(self._patiently(lambda: self._system.info(self._inner)["size"]) or 0)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = max(0, offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence])
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._patiently(lambda: self._read(len(buffer)))
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._drop()
+        super().close()
+
+    def _read(self, size: int) -> bytes:
+        if self._file is None:
+            self._file = self._system.open(self._inner, "rb", block_size=BLOCK_BYTES)
+        self._file.seek(self._at)
+        return cast(bytes, self._file.read(size))
+
+    def _drop(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+    def _patiently(self, work: Callable[[], Any]) -> Any:
+        for wait in WAITS:
+            try:
+                return work()
+            except FileNotFoundError:
+                raise
+            except Exception:  # every file system has errors of its own
+                self._drop()
+                time.sleep(wait)
+        try:
+            return work()
+        except Exception as error:
+            said = error or type(error).__name__
+            raise NetworkError(
+                f"'{self._path}' cannot be read ({said}); run again when it can: finished pieces are kept"
+            ) from None
