@@ -39,6 +39,7 @@ from smolforge.corpus.finish import VERDICTS, FinishArgument, finish_shard
 from smolforge.corpus.ingest import Ledger, units
 from smolforge.corpus.judge import QUALITY, QualityArgument, judge_shard, quality_floors, quality_shard
 from smolforge.corpus.read_job import LOST_REASON, LOST_STEP, Lost, lost_task, read_task, shards_of, unit_tasks
+from smolforge.corpus.rules import load_profile
 from smolforge.corpus.shards import Shard, Shards
 from smolforge.corpus.verdicts import alive, read_verdicts, same_or_write, verdict_table, write_verdicts
 from smolforge.errors import DataError
@@ -86,6 +87,8 @@ class Build:
         """Read and annotate every unit. What would fail in a later wave fails here."""
         for folder in self.indexes:
             check_index(folder, self.config.dedup)
+        for profile in sorted({spec.profile for spec in self.config.sources}):
+            load_profile(profile, self.config.rules)
         cut = units(self.config, self.ledger)
         ahead = (name for unit in cut if self.config.sources[unit.source].ahead for name in unit.names)
         self.ahead = tuple(dict.fromkeys(ahead))

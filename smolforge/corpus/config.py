@@ -13,9 +13,11 @@ from pydantic import Field, field_validator, model_validator
 from smolforge.corpus.dedup_config import LineConfig, SubstringConfig
 from smolforge.corpus.extract.config import ExtractConfig
 from smolforge.corpus.model_config import DecontaminationConfig, QualityConfig, ToxicityConfig
+from smolforge.errors import nearest
 from smolforge.store import Config, digest_json
 from smolforge.store.outside import files_mark, package_versions
 
+NOT_DETECTED = ("code", "math")  # languages that no classifier knows: a source declares them
 LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru")
 SourceKind = Literal["python_stdlib", "pydoc_topics", "gettext", "folder", "dataset", "git"]
 SOURCE_KINDS: tuple[str, ...] = ("python_stdlib", "pydoc_topics", "gettext", "folder", "dataset", "git")
@@ -193,6 +195,21 @@ class CorpusConfig(EngineConfig):
 
             line_limits(value)
         return value
+
+    @model_validator(mode="after")
+    def _known_languages(self) -> CorpusConfig:
+        known = (*self.languages, *NOT_DETECTED)
+        budgets = self.max_bytes_per_language if isinstance(self.max_bytes_per_language, dict) else {}
+        for code in budgets:
+            if code not in (*known, "default"):
+                raise ValueError(f"max_bytes_per_language: no language '{code}'{nearest(code, (*known, 'default'))}")
+        for number, spec in enumerate(self.sources):
+            if spec.language and spec.language not in known:
+                near = nearest(spec.language, known)
+                raise ValueError(
+                    f"sources.{number}.language: '{spec.language}' is none of 'languages'{near}; known: {', '.join(known)}"
+                )
+        return self
 
     def fingerprint(self) -> dict[str, Any]:
         """Return what the sources are made of besides their configuration: files, packages, this Python."""

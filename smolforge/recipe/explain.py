@@ -5,6 +5,7 @@ Input is pydantic's ValidationError and the file the values came from; output is
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterator
@@ -33,6 +34,8 @@ def explain(error: ValidationError, model: type[BaseModel], base: KeyPath, file:
     expected = said if first["type"] == "value_error" else f"expected {said}"
     shown = repr(first["input"])
     got = "" if first["type"] == "value_error" or len(shown) > _LONGEST_VALUE else f", got {shown}"
+    if first["type"] == "literal_error":
+        got += nearest(str(first["input"]), re.findall(r"'([^']*)'", said))
     more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
     return f"{head}: {expected}{got}{more}"
 
