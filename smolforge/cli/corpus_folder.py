@@ -8,16 +8,21 @@ from pathlib import Path
 
 def corpus_folder(path: Path) -> Path:
     """Return the corpus at a path: the folder itself, or that of the run there. ConfigError says what is missing."""
-    from smolforge.cli.models import runs_with
     from smolforge.errors import ConfigError
 
     if (path / "annotations").is_dir():
         return path
-    wanted = path.resolve()
-    for found, _ in runs_with("corpus", wanted.parent):
-        if wanted in found.resolve().parents:
-            return found
+    if found := stage_folder(path, "corpus"):
+        return found
     raise ConfigError(f"{path}: neither a finished corpus (a folder with annotations/) nor a run that has one")
+
+
+def stage_folder(run: Path, stage: str) -> Path | None:
+    """Return the finished folder of a run's stage, or None."""
+    from smolforge.cli.models import runs_with
+
+    wanted = run.resolve()
+    return next((found for found, _ in runs_with(stage, wanted.parent) if wanted in found.resolve().parents), None)
 
 
 def chosen_corpus(options: argparse.Namespace) -> Path:

@@ -14,13 +14,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the page."""
-    from smolforge.cli.corpus_folder import corpus_folder
+    """Write the page; a run's generated sets are on it too."""
+    from smolforge.cli.corpus_folder import corpus_folder, stage_folder
     from smolforge.recipe.report.corpus_page import corpus_page
-    from smolforge.store import write_atomic
+    from smolforge.store import read_json, write_atomic
 
-    folder = corpus_folder(options.corpus)
+    folder, synthesize = corpus_folder(options.corpus), stage_folder(options.corpus, "synthesize")
+    generated = synthesize / "generated" / "report.json" if synthesize else None
+    found = read_json(generated) if generated and generated.is_file() else None
     path = options.output or folder / "report.html"
-    write_atomic(path, corpus_page(folder, options.title).encode())
+    write_atomic(path, corpus_page(folder, options.title, found).encode())
     print(path)
     return 0

@@ -24,7 +24,7 @@ from smolforge.recipe.report.corpus_files import CorpusFiles
 from smolforge.recipe.report.corpus_findings import generated_section
 from smolforge.recipe.report.html import page
 from smolforge.recipe.report.stacked import Part, Stack, stacked_chart
-from smolforge.store import Artifact
+from smolforge.store import Artifact, write_json
 from tests.corpus.finished_corpus import ADDRESS, build
 
 VOID = {"meta"}
@@ -101,6 +101,55 @@ def test_nothing_in_a_document_acts_in_the_page(html: str) -> None:
     assert not any(character in html for character in "\x00\x07\x1b\u202e")
     assert "{{ 7*7 }}" in html
     assert "<title>Help &amp; more</title>" in html
+
+
+def test_no_name_acts_in_page_or_card(corpus: Path, tmp_path: Path) -> None:
+    """Names of sources, licences, files and benchmarks come from anywhere."""
+    hostile = "</title></svg>\"'><script>alert(1)</script>\u202e|`x`\x1b"
+    bare = tmp_path / "bare"
+    shutil.copytree(corpus, bare)
+    (bare / "manifest.json").unlink()
+    funnel = CorpusFiles(corpus).funnel
+    for row in funnel:
+        row |= {"source": hostile, "language": hostile, "reason": row["reason"] and hostile}
+    source = {
+        "name": hostile, "version": hostile, "licence": hostile, "bytes": 1, "documents": 1,
+        "problems": [{"path": hostile, "position": hostile, "message": hostile}], "left_out": {hostile: 2},
+    }  # fmt: skip
+    write_json(bare / "funnel.json", funnel)
+    write_json(bare / "sources.json", [source])
+    assert main(["corpus", "report", str(bare), "--title", hostile]) == 0
+    assert main(["corpus", "card", str(bare), "--name", hostile]) == 0
+    html, card = ((bare / name).read_text(encoding="utf-8") for name in ("report.html", "README.md"))
+    assert "script" not in outline(html).tags
+    assert yaml.safe_load(card.split("---\n")[1])["pretty_name"] == hostile
+    body = card.partition("\n---\n")[2]
+    for text in (html, body):
+        assert "<script" not in text
+        assert not any(character in text for character in "\x1b\u202e")
+
+
+def test_a_browser_shows_the_page_without_running_or_asking_for_anything(run: Path, tmp_path: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="the package playwright is not installed")
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if chromium is None:
+        pytest.skip("no Chromium is installed (on Debian: apt install chromium)")
+    path = tmp_path / "report.html"
+    assert main(["corpus", "report", str(run), "--output", str(path)]) == 0
+    seen: list[str] = []
+    with playwright.sync_playwright() as running:
+        browser = running.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"], timeout=120_000
+        )
+        for width in (1200, 390):
+            page = browser.new_page(viewport={"width": width, "height": 800})
+            page.on("dialog", lambda dialog: seen.append(dialog.message))  # nobody closes it: the page would stop here
+            page.on("request", lambda request: seen.append(request.url))
+            page.goto(path.as_uri())
+            page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+        browser.close()
+    assert seen == [path.as_uri()] * 2
 
 
 def test_text_of_documents_is_wrapped_and_in_its_own_direction(html: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from smolforge.errors import DataError
 from smolforge.recipe.report.blocks import Section
 from smolforge.recipe.report.corpus_files import CorpusFiles
 from smolforge.recipe.report.corpus_findings import (
@@ -18,26 +19,23 @@ from smolforge.recipe.report.corpus_findings import (
     problems_section,
 )
 from smolforge.recipe.report.corpus_sections import dropped_section, funnel_section, languages_section, sources_section
+from smolforge.recipe.report.html import page
 
 
 def corpus_sections(files: CorpusFiles, generated: dict[str, Any] | None = None) -> list[Section]:
     """Return the chapters in reading order; those with nothing to tell are left out, but the first and the sources."""
-    always = (funnel_section(files), sources_section(files))
-    found = (
-        dropped_section(files), duplicates_section(files), personal_section(files), benchmarks_section(files),
-        problems_section(files), generated_section(generated),
+    every = (
+        funnel_section(files), languages_section(files), sources_section(files), dropped_section(files),
+        duplicates_section(files), personal_section(files), benchmarks_section(files), problems_section(files),
+        generated_section(generated),
     )  # fmt: skip
-    first, sources = always
-    languages = languages_section(files)
-    return [first, *([languages] if languages.blocks else []), sources, *(each for each in found if each.blocks)]
+    return [section for section in every if section.blocks or section.id in ("funnel", "sources")]
 
 
-def corpus_page(folder: Path, title: str = "") -> str:
-    """Return the page. DataError where the folder is no finished corpus, or a file in it is torn."""
-    from smolforge.errors import DataError
-    from smolforge.recipe.report.html import page
-
+def corpus_page(folder: Path, title: str = "", generated: dict[str, Any] | None = None) -> str:
+    """Return the page; ``generated`` is the report of a run's generated sets. DataError where the folder is no finished
+    corpus, or a file in it is torn."""
     files = CorpusFiles(folder)
     if not files.funnel:
         raise DataError(f"{folder}: no funnel.json: not the folder of a finished corpus stage")
-    return page(title or "Corpus", folder.name, corpus_sections(files))
+    return page(title or "Corpus", folder.name, corpus_sections(files, generated))
