@@ -81,12 +81,20 @@ def find_boilerplate(pool: Pool, config: LineConfig, runner: Waves) -> Path:
 def _hosts(files: Iterable[Path], least: int) -> U64:
     """Return (host, documents), uint64 (n, 2), of hosts with at least ``least`` documents, by host."""
     total = np.empty((0, 2), np.uint64)
-    for file in files:
-        both = np.concatenate([total, np.load(file)])
-        hosts, inverse = np.unique(both[:, 0], return_inverse=True)
-        counts = np.bincount(inverse, weights=both[:, 1], minlength=len(hosts)).astype(np.uint64)
-        total = np.stack([hosts, counts], axis=1)
+    waiting: list[U64] = []
+    for file in files:  # added up when there is as much again, so that the cost stays linear in the files
+        waiting.append(np.load(file))
+        if sum(map(len, waiting)) > len(total):
+            total, waiting = _added_up([total, *waiting]), []
+    total = _added_up([total, *waiting])
     return total[total[:, 1] >= least]
+
+
+def _added_up(counts: Sequence[U64]) -> U64:
+    both = np.concatenate(counts)
+    hosts, inverse = np.unique(both[:, 0], return_inverse=True)
+    sums = np.bincount(inverse, weights=both[:, 1], minlength=len(hosts)).astype(np.uint64)
+    return np.stack([hosts, sums], axis=1)
 
 
 def host_of(url: str, source: str) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -103,15 +103,16 @@ def _cuts(
 ) -> tuple[list[Path], tuple[str, ...]]:
     limit = argument.config.group_mib << 20
     places = joined.places
-    size = np.array([sizes[place >> ROW_BITS][place & ROW_MASK] for place in places.tolist()], np.int64)
+    bounds = np.searchsorted(places, np.arange(len(tasks) + 1, dtype=np.uint64) << np.uint64(ROW_BITS)).tolist()
+    rows = (places & np.uint64(ROW_MASK)).astype(np.int64)
+    size = np.concatenate([own[rows[low:high]] for own, (low, high) in zip(sizes, pairwise(bounds), strict=True)])
     labels, notes = _divided(joined.labels, size, limit)
     group = bundles(labels, size, limit)
     table = np.stack([places, labels.astype(np.uint64), group.astype(np.uint64)], axis=1)
     shared = save_array(runner.folder / "passage-shared.npy", table)
-    bounds = np.searchsorted(places, np.arange(len(tasks) + 1, dtype=np.uint64) << np.uint64(ROW_BITS)).tolist()
     chosen = [
         replace(task, inputs=(*task.inputs, Part(shared, first, last)))
-        for task, first, last in zip(tasks, bounds[:-1], bounds[1:], strict=True)
+        for task, (first, last) in zip(tasks, pairwise(bounds), strict=True)
         if first < last
     ]
     written = runner.wave("passage-texts", texts_job, chosen, argument)
