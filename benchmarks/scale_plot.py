@@ -1,4 +1,4 @@
-"""The plot of ``corpus_scale.py``: CPU seconds and peak memory over gigabytes of text, as one SVG file that stands alone.
+"""The plot of ``corpus_scale.py``: CPU seconds and peak memory over gigabytes of text, as one SVG file.
 
 In: points. Out: SVG, two charts of the run report's own drawing, light and dark.
 """
@@ -39,7 +39,7 @@ def draw(points: Sequence[tuple[float, float, float, float]]) -> str:
     names = _name(memory[0].name, "c0", worker[-1], 1) + _name(memory[1].name, "c1", driver[-1], 2)
     title = f"CPU seconds and peak memory of the corpus stage over {sizes[1]:g} to {sizes[-1]:g} GB of text"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {2 * _HEIGHT}" role="img" aria-label="{title}">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {2 * _HEIGHT}" role="img">\n'
         f"<title>{title}</title>\n{_STYLE}\n{body}{names}\n</svg>\n"
     )
 
