@@ -205,10 +205,8 @@ class CorpusConfig(EngineConfig):
                 raise ValueError(f"max_bytes_per_language: no language '{code}'{nearest(code, (*known, 'default'))}")
         for number, spec in enumerate(self.sources):
             if spec.language and spec.language not in known:
-                near = nearest(spec.language, known)
-                raise ValueError(
-                    f"sources.{number}.language: '{spec.language}' is none of 'languages'{near}; known: {', '.join(known)}"
-                )
+                said = f"'{spec.language}' is none of 'languages'{nearest(spec.language, known)}"
+                raise ValueError(f"sources.{number}.language: {said}; known here: {', '.join(known)}")
         return self
 
     def fingerprint(self) -> dict[str, Any]:
