@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
-import smolforge
 from smolforge.corpus.card import NOT_A_LANGUAGE, UNKNOWN, Facts
 from smolforge.corpus.card_steps import MEANING, SETTINGS
 from smolforge.corpus.fates import KEPT, Fate, count_by, masked, passages
@@ -58,11 +57,11 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 def _summary(facts: Facts) -> str:
     sizes = count_by(facts.ends, lambda end: end.step, bytes_too=True)
     read = sum(end.documents for end in facts.ends)
-    made = f"smolforge {smolforge.__version__}"
+    made = "smolforge"
     if facts.manifest is not None:
         versions = facts.manifest.libraries
         used = ", ".join(f"{name} {versions[name]}" for name in ("python", "pyarrow", "numpy") if name in versions)
-        made = f"smolforge {versions.get('smolforge', smolforge.__version__)}, corpus stage {facts.manifest.version}, "
+        made = f"smolforge {versions.get('smolforge', '')}, corpus stage {facts.manifest.version}, "
         made += f"artifact `{facts.manifest.id}`, seed {facts.manifest.seed} ({used})"
     return (
         f"{facts.documents(KEPT):,} documents to train on ({_size(sizes[KEPT])}, about "

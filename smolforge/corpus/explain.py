@@ -15,6 +15,7 @@ from smolforge.corpus.document import Document
 from smolforge.corpus.history import History, history
 from smolforge.corpus.limits_seen import Measured, measured
 from smolforge.corpus.lookup import stored
+from smolforge.corpus.rules import STEP
 from smolforge.errors import ConfigError
 from smolforge.store import Artifact
 from smolforge.store.artifact import MANIFEST
@@ -92,7 +93,9 @@ def explain(folder: Path, doc_id: str) -> Explanation:
 
 
 def _limits(told: History, rules: str | None) -> tuple[str, list[Measured]]:
-    """Return profile and limits, none where the profile's file is gone."""
+    """Return profile and limits, none where the document never came to the rules or the profile's file is gone."""
+    if all(judgement.step != STEP for judgement in told.judgements):
+        return "", []
     try:
         return measured(told.measures, told.url, rules)
     except ConfigError:
