@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from smolforge.corpus import _text
 from smolforge.corpus.characters import flags
-from smolforge.corpus.config import LanguageConfig
+from smolforge.corpus.config import NOT_DETECTED, LanguageConfig
 from smolforge.corpus.document import Verdict
 from smolforge.corpus.kernel import buffer_of
 from smolforge.corpus.language_model import language_model
 
 STEP = "language"
-DECLARED_ONLY = frozenset({"code", "math"})  # no classifier knows them; the source kind says so
+DECLARED_ONLY = frozenset(NOT_DETECTED)
 _LATIN, _SCRIPTS = 1, {"ar": 2, "zh": 3, "ru": 4}  # columns of script_counts; column 0: all letters
 
 
