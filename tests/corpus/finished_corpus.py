@@ -30,6 +30,7 @@ def write_pages(folder: Path) -> None:
     (folder / "near.txt").write_text(" ".join(words))
     (folder / "mail.txt").write_text(f"{TEXTS[2][:1200]}\nWrite to {ADDRESS} about it.")
     (folder / "question.txt").write_text(f"{TEXTS[3][:900]}\n{TEXTS[4][:700]}")
+    (folder / "again.txt").write_text("The harbour master wrote down every ship that came in that winter.\n" * 8)
     (folder / "hostile.txt").write_text(HOSTILE)
     (folder / "<b>bold|.txt").write_text(f"Short {SCRIPT}.")
     (folder / "torn.jsonl").write_text('{"text": \n{"text": "A row that is short.", "licence": "MIT | <i>x</i>"}\n')

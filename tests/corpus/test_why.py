@@ -122,11 +122,12 @@ def test_the_history_of_a_copy_says_what_stays_and_where_it_differs(
 
 
 def test_a_broken_limit_is_shown_first(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = told(capsys, "file:<b>bold|.txt", "--run", str(run))
-    if "dropped by rules" in out:
-        first = out.partition("the nearest first\n")[2].splitlines()[1]
-        assert "BROKEN" in first
+    out = told(capsys, "file:again.txt", "--run", str(run))
+    assert "dropped by rules" in out
     assert "limits of 'notes'" in out
+    first, *others = out.partition("the nearest first\n")[2].splitlines()[1:]
+    assert "BROKEN" in first and "BROKEN" not in others[-1]
+    assert "limits of" not in told(capsys, "file:hostile.txt", "--run", str(run)), "it never came to the rules"
 
 
 def test_masking_and_benchmarks_are_told(run: Path, corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:
