@@ -6,6 +6,7 @@ for row the same documents, in pieces of about ``shard_bytes`` of text, and ``le
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,9 +95,13 @@ def write_shards(folder: Path, read: Iterable[Read], config: CorpusConfig) -> No
 
 
 def _early(piece: Sequence[Read]) -> Iterator[pa.Table]:
+    stopped: dict[str, list[tuple[int, str, str]]] = defaultdict(list)
     for row, (_, verdict) in enumerate(piece):
         if verdict is not None:
-            yield verdict_table([row], verdict.step, [verdict.reason], [verdict.detail])
+            stopped[verdict.step].append((row, verdict.reason, verdict.detail))
+    for step, found in stopped.items():
+        rows, reasons, details = zip(*found, strict=True)
+        yield verdict_table(rows, step, reasons, details)
 
 
 def _pieces(read: Iterable[Read], size: int) -> Iterator[list[Read]]:
