@@ -17,11 +17,11 @@ from smolforge.corpus.card import Facts, front_matter, hub_licences, size_catego
 from smolforge.corpus.card_steps import MEANING, SETTINGS
 from smolforge.corpus.card_text import plain
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.document import read_documents
+from smolforge.corpus.document import DROP_FIELDS, FIELDS, read_documents, write_table
 from smolforge.corpus.fates import fates, passages
 from smolforge.corpus.funnel import STEPS
 from smolforge.recipe.report.corpus_files import CorpusFiles
-from smolforge.recipe.report.corpus_findings import generated_section
+from smolforge.recipe.report.corpus_findings import generated_section, problems_section
 from smolforge.recipe.report.html import page
 from smolforge.recipe.report.stacked import Part, Stack, stacked_chart
 from smolforge.store import Artifact, write_json
@@ -209,6 +209,19 @@ def test_generated_sets_show_what_the_checks_stopped() -> None:
     assert "&lt;i&gt;Q&lt;/i&gt;" in html and "loops" in html
     outline(html)
     assert not generated_section(None).blocks
+
+
+def test_poisoned_rows_are_listed_with_what_they_did(tmp_path: Path) -> None:
+    row = dict.fromkeys(FIELDS, "") | {"url": "file:a#row 7", "source": "own"}
+    lost = row | {"step": "poisoned", "reason": "no process survives it", "detail": "killed by signal 11"}
+    other = row | {"step": "rules", "reason": "words too low", "detail": "1 < 10", "url": "file:b"}
+    write_table(tmp_path / "dropped" / "part-00000.parquet", [lost, other], (*FIELDS, *DROP_FIELDS))
+    counted = {"source": "own", "language": "", "documents_in": 1, "documents_out": 0, "bytes_in": 0, "bytes_out": 0}
+    rows = [counted | {name: each[name] for name in ("step", "reason")} for each in (lost, other)]
+    write_json(tmp_path / "funnel.json", rows)
+    html = page("t", "s", [problems_section(CorpusFiles(tmp_path))])
+    assert "file:a#row 7" in html and "killed by signal 11" in html
+    assert "file:b" not in html
 
 
 def test_the_card_says_where_the_splits_are_and_what_they_hold(card: str, corpus: Path) -> None:
