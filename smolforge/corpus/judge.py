@@ -122,7 +122,7 @@ def quality_floors(
 
 
 def _opened(task: Task, columns: Sequence[str]) -> tuple[pa.Table, NDArray[np.bool_]]:
-    import pyarrow.parquet as pq
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
     annotations, *verdicts = (Path(part.path) for part in task.inputs)
     table = pq.read_table(annotations, columns=list(columns))
