@@ -135,6 +135,14 @@ def test_a_value_has_one_placeholder_however_it_is_written_and_another_in_anothe
     assert mask(mask(emails, "en", key="a")[0], "en", key="b")[1] == {}
 
 
+@pytest.mark.parametrize("mark", ["sk-", "xoxb-", "glpat-", "pypi-", "key=", "AIza"])
+def test_a_text_of_marks_ends(mark: str) -> None:
+    text = mark * (2_000_000 // len(mark))  # where each mark looked to the end, this would take hours
+    assert isinstance(mask(text, "en")[0], str)
+    secret = "ghp_" + "aB3dE5fG7h" * 4
+    assert mask(f"{text} {secret}", "en")[0].count(secret) == 0
+
+
 def test_long_texts_with_many_findings_are_masked_wherever_they_stand() -> None:
     text = ("x" * 997 + " a@corp.fr ") * 300 + "81.2.69.142"
     masked, counts = mask(text, "en")
