@@ -1,7 +1,7 @@
 """What a dataset card says behind its front matter: what is in the corpus, how it was made, what was taken out.
 
 Input: ``Facts``. Output: Markdown. Names and licences come from anywhere, so whatever Markdown or HTML could read in
-them is taken out of its meaning; folders of the machine and the key of the placeholders stay out.
+them is taken out of its meaning; folders of the machine stay out.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from smolforge.store import digest_bytes
 
 _SHOWN = 40  # rows of a table
 _PATHS = ("model", "benchmarks", "rules", "indexes")
-_SECRET = ("key",)
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+|~!])")
 
 
@@ -134,7 +133,7 @@ def _settings(facts: Facts, step: str) -> str:
     for key in SETTINGS.get(step, ()):
         value = facts.config.get(key)
         found |= value if isinstance(value, dict) else {} if value is None else {key: value}
-    shown = {key: _shareable(key, value) for key, value in found.items() if key not in _SECRET and value is not None}
+    shown = {key: _shareable(key, value) for key, value in found.items() if value is not None}
     return ", ".join(f"{key} {plain(value)}" for key, value in shown.items() if value)
 
 

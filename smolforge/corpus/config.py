@@ -5,6 +5,7 @@ Input: the ``corpus`` section of a recipe. Output: frozen values that ``stage.ru
 
 from __future__ import annotations
 
+import os
 import platform
 from typing import Any, Literal
 
@@ -13,8 +14,8 @@ from pydantic import Field, field_validator, model_validator
 from smolforge.corpus.dedup_config import LineConfig, SubstringConfig
 from smolforge.corpus.extract.config import ExtractConfig
 from smolforge.corpus.model_config import DecontaminationConfig, QualityConfig, ToxicityConfig
-from smolforge.errors import nearest
-from smolforge.store import Config, digest_json
+from smolforge.errors import ConfigError, nearest
+from smolforge.store import Config, digest_bytes, digest_json
 from smolforge.store.outside import files_mark, package_versions
 
 NOT_DETECTED = ("code", "math")  # languages that no classifier knows: a source declares them
@@ -111,7 +112,10 @@ class DedupConfig(Config):
 
 
 class PiiConfig(Config):
-    """Which kinds of personal data are masked. With a ``key`` of its own, a corpus has placeholders of its own."""
+    """Which kinds of personal data are masked. With a key of its own, a corpus has placeholders of its own.
+
+    ``key_variable`` names the environment variable that holds the key; the key itself is written nowhere.
+    """
 
     kinds: tuple[Literal["email", "ip", "phone", "iban", "card", "secret"], ...] = (
         "email",
@@ -121,7 +125,15 @@ class PiiConfig(Config):
         "card",
         "secret",
     )
-    key: str = ""
+    key_variable: str | None = None
+
+    def key(self) -> str:
+        """Return the key ("" without one). ConfigError when the environment lacks it."""
+        if self.key_variable is None:
+            return ""
+        if key := os.environ.get(self.key_variable, ""):
+            return key
+        raise ConfigError(f"corpus.pii.key_variable: the environment has no {self.key_variable}, or it is empty")
 
 
 class LanguageConfig(Config):
@@ -218,6 +230,7 @@ class CorpusConfig(EngineConfig):
             "files": {path: _mark(path) for path in (*folders, *others) if path},
             "packages": package_versions(name for spec in self.sources for name in spec.packages),
             "python": platform.python_version(),
+            **({"pii_key": digest_bytes(f"smolforge pii key\0{key}".encode())} if (key := self.pii.key()) else {}),
         }
 
     def byte_budget(self, language: str) -> int | None:

@@ -60,7 +60,7 @@ class Editor:
     """Takes documents through all steps, a batch at a time; a document's result does not depend on its neighbours."""
 
     def __init__(self, plan: EditPlan, shard: int) -> None:
-        self._pii, self._shard = plan.config.pii, shard
+        self._pii, self._pii_key, self._shard = plan.config.pii, plan.config.pii.key(), shard
         lines = plan.config.line_dedup
         self._boilerplate = line_dedup.Boilerplate.load(plan.boilerplate, lines) if plan.boilerplate and lines else None
         cuts = plan.config.substring_dedup
@@ -83,7 +83,7 @@ class Editor:
                 edited.resize(LINE_RULES)
         self._decontaminate(list(_open(done)))
         for edited in _open(done):
-            edited.text, counts = mask(edited.text, edited.label, self._pii.kinds, self._pii.key)
+            edited.text, counts = mask(edited.text, edited.label, self._pii.kinds, self._pii_key)
             edited.resize("pii")
             if counts:
                 edited.changes["masked"] = counts

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from pydoc_data.topics import topics
 
+import pytest
 import yaml
 
 from smolforge.cli.main import main
@@ -17,6 +18,7 @@ TEXTS = [text for _, text in sorted(topics.items()) if len(text) > 1500][:12]
 SCRIPT = "<script>alert(1)</script>"
 HOSTILE = f'{SCRIPT} "><img src=x onerror=alert(2)> </div></details> {{{{ 7*7 }}}} \u202eleft\x1b[31m\x07 {"x" * 3000}'
 ADDRESS = "ines.moreau@harbour-office.fr"
+KEY_VARIABLE, KEY = "HELP_CORPUS_KEY", "not for others"
 
 
 def write_pages(folder: Path) -> None:
@@ -46,10 +48,12 @@ def build(folder: Path) -> Path:
     source = {"kind": "folder", "path": str(folder / "pages"), "name": "own", "rules": "notes", "licence": None}
     corpus = {
         "sources": [source], "held_out": 0.2, "line_dedup": {}, "decontaminate": {"benchmarks": str(benchmarks)},
-        "pii": {"key": "not for others"},
+        "pii": {"key_variable": KEY_VARIABLE},
     }  # fmt: skip
     run = folder / "runs" / "help"
     recipe = folder / "help.yaml"
     recipe.write_text(yaml.safe_dump({"name": "help", "output": str(run), "corpus": corpus}))
-    assert main(["run", str(recipe)]) == 0
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv(KEY_VARIABLE, KEY)
+        assert main(["run", str(recipe)]) == 0
     return run

@@ -67,3 +67,18 @@ def test_a_plan_loads_nothing_that_only_the_stage_needs(tmp_path: Path) -> None:
     loaded = json.loads(subprocess.check_output([sys.executable, "-c", program, str(path)]))
     heavy = {"pyarrow", "polars", "torch", "ray", "resiliparse", "trafilatura", "fastwarc", "phonenumbers", "py3langid"}
     assert not heavy & set(loaded)
+
+
+def test_a_key_for_placeholders_is_named_by_its_variable_and_changes_the_identity(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = CorpusConfig.model_validate({"sources": ["pydoc_topics"], "pii": {"key_variable": "SOME_KEY"}})
+    monkeypatch.delenv("SOME_KEY", raising=False)
+    with pytest.raises(ConfigError, match="SOME_KEY"):
+        config.fingerprint()
+    marks = []
+    for key in ("one", "two"):
+        monkeypatch.setenv("SOME_KEY", key)
+        marks.append(config.fingerprint()["pii_key"])
+    assert len(set(marks)) == 2
+    assert "one" not in str(marks)

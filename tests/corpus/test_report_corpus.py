@@ -25,7 +25,7 @@ from smolforge.recipe.report.corpus_findings import generated_section, problems_
 from smolforge.recipe.report.html import page
 from smolforge.recipe.report.stacked import Part, Stack, stacked_chart
 from smolforge.store import Artifact, write_json
-from tests.corpus.finished_corpus import ADDRESS, build
+from tests.corpus.finished_corpus import ADDRESS, KEY, build
 
 VOID = {"meta"}
 
@@ -252,8 +252,12 @@ def test_the_card_names_every_step_with_what_it_stopped(card: str, corpus: Path)
     assert "containment 0.9" in card
 
 
-def test_the_card_keeps_folders_keys_and_markup_out(card: str, corpus: Path) -> None:
-    assert "not for others" not in card
+def test_no_file_of_a_run_holds_the_key_of_its_placeholders(corpus: Path) -> None:
+    found = [path for path in corpus.parents[1].rglob("*") if path.is_file() and KEY.encode() in path.read_bytes()]
+    assert found == []
+
+
+def test_the_card_keeps_folders_and_markup_out(card: str, corpus: Path) -> None:
     assert str(corpus.parents[3]) not in card
     assert ADDRESS not in card
     body = card.partition("\n# ")[2]
