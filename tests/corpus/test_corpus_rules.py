@@ -67,6 +67,14 @@ def test_transliterated_text_fails_the_script_check() -> None:
     assert verdict.reason == "script of another language"
 
 
+def test_chinese_with_many_latin_names_is_chinese_and_latin_with_a_few_characters_is_not() -> None:
+    page = "ICorDebugThread::GetActiveChain 方法获取一个接口指针，指向此 ICorDebugThread 对象上的活动堆栈链。"
+    config = LanguageConfig()
+    assert language.script_share(page, "zh") > config.script_share
+    latin = "The commission decided to close the old bridge over the river until spring. 桥"
+    assert language.script_share(latin, "zh") < config.script_share
+
+
 def test_code_is_taken_at_its_word() -> None:
     assert language.detect("x = 1", "code", LANGUAGES).label == "code"
 
