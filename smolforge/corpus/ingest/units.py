@@ -23,6 +23,7 @@ from smolforge.corpus.ingest.report import Ledger, SourceRecord
 from smolforge.corpus.rows import STEP, Row
 from smolforge.corpus.text import printable, split_text
 
+_PACKED, _UNPACKED = (".gz", ".zst"), 3  # packed text unpacks to three times its size, about
 Read = tuple[Document, Verdict | None]  # a document, and the verdict of reading where that failed (text may be "")
 
 
@@ -51,6 +52,11 @@ class Unit:
     def items(self) -> int:
         """How many items the unit has (an upper bound where counting would mean reading)."""
         return sum(last - first for first, last in self.ranges)
+
+    @property
+    def cost(self) -> int:
+        """About how many bytes there are to read once they are unpacked."""
+        return self.size * (_UNPACKED if self.files and self.files[0].endswith(_PACKED) else 1)
 
     def only(self, ranges: Iterable[tuple[int, int]]) -> Unit:
         """Return the unit with the items numbered in ``ranges`` (half-open, 0 to ``items``) alone."""
