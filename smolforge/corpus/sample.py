@@ -1,7 +1,8 @@
 """Samples for calibration: columns of features by language, from documents or from annotations of documents.
 
-Input: Parquet files, or folders of them. A table that has every feature as a column is one of annotations and is taken
-as it is; of any other the column ``text`` is read and measured. Output: language -> feature -> float32 column.
+Input: Parquet files, folders of them, or the folder of a finished corpus, of which ``annotations/`` is taken. A table
+that has every feature as a column is one of annotations and is taken as it is; of any other the column ``text`` is read
+and measured. Output: language -> feature -> float32 column.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def read_samples(paths: Sequence[Path]) -> Samples:
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
-        inside = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        own = path / "annotations"  # a finished corpus: its other tables say what became of the same documents
+        inside = sorted((own if own.is_dir() else path).rglob("*.parquet")) if path.is_dir() else [path]
         if not inside:
             raise DataError(f"{path}: no Parquet files in this folder")
         yield from inside

@@ -56,6 +56,19 @@ def test_a_table_without_languages_is_detected(tmp_path: Path) -> None:
     assert set(read_samples([tmp_path / "x.parquet"])) == {"de", "ru"}
 
 
+def test_of_a_finished_corpus_the_annotations_are_the_sample(tmp_path: Path) -> None:
+    _, annotated = tables(tmp_path)
+    corpus = tmp_path / "corpus-1"
+    for name in ("annotations", "changes"):
+        (corpus / name).mkdir(parents=True)
+    annotated.rename(corpus / "annotations" / "part-00000.parquet")
+    pq.write_table(pa.table({"row": [0], "changes": ["{}"]}), corpus / "changes" / "part-00000.parquet")
+    samples = read_samples([corpus])
+    assert {language: len(columns["words"]) for language, columns in samples.items()} == dict.fromkeys(
+        ("de", "en", "fr"), SIZE
+    )
+
+
 def test_a_refitted_limit_drops_the_share_that_the_reference_loses(tmp_path: Path) -> None:
     samples = read_samples([tables(tmp_path)[0]])
     profile = rules.load_profile("prose")
