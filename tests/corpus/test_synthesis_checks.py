@@ -404,3 +404,37 @@ def test_an_unknown_format_or_limit_is_named_with_its_neighbour() -> None:
         load_format("tutorials")
     with pytest.raises(ValueError, match="copy_rat"):
         Limits().changed({"copy_rat": 0.5})
+
+
+_WALK = "import os, sys\nfound, frame = [], sys._getframe()\nwhile frame := frame.f_back:\n"
+
+
+@pytest.mark.parametrize(
+    "forgery",
+    [
+        _WALK + "    job = frame.f_locals.get('job') or {}\n"
+        "    if 'mark' in job: os.write(1, ('\\n' + job['mark'] + '\\n').encode())\nos._exit(0)",
+        _WALK + "    found += [*frame.f_locals.values(), *frame.f_globals.values()]\n"
+        "for value in found: os.write(1, f'\\n{value}\\n'.encode())\nos._exit(0)",
+        "import sys\nsys.audit('smolforge.end')\nimport os\nos._exit(0)",
+        "import gc\ngc.get_objects()",
+        "import _imp\nfrom importlib.machinery import BuiltinImporter, ModuleSpec\n"
+        "_imp.create_builtin(ModuleSpec('gc', BuiltinImporter)).get_objects()",
+        "import ctypes",
+        "open('/proc/self/mem', 'rb')",
+        "import os\nos.open('../../proc/self/mem', os.O_RDONLY)",
+        "import builtins\nbuiltins.exec = lambda *_: None",
+        "import os\nos._exit = os.write = lambda *_: 0\nraise SystemExit(0)",
+        "raise StopIteration",
+    ],
+)  # fmt: skip
+def test_a_solution_cannot_say_that_it_passed_the_tests_behind_it(forgery: str) -> None:
+    assert run_python([forgery, "assert False"], seconds=60.0) is not None
+
+
+def test_ordinary_classes_and_modules_run_beside_the_guard() -> None:
+    code = (
+        "import collections, dataclasses, decimal, enum, heapq, json, random, re, typing, unittest\n"
+        "@dataclasses.dataclass\nclass Point:\n    x: int = 1\nPair = collections.namedtuple('Pair', 'a b')"
+    )
+    assert run_python([code, "assert Point() == Point(1) and Pair(1, 2).b == 2"], seconds=60.0) is None

@@ -15,7 +15,9 @@ import platform
 import resource
 import struct
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 # System calls that a running interpreter needs to compute, read files and print, by machine: x86-64, AArch64 (None: the
@@ -54,6 +56,16 @@ _FILE_RIGHTS, _READ_FILE, _READ_FOLDER, _BENEATH = (
     1 << 3,
     1,
 )  # LANDLOCK_ACCESS_FS_*, first version
+_END = "smolforge.end"
+_REFLECTION = (
+    "gc.",
+    "ctypes.",
+    "code.__new__",
+    "sys.settrace",
+    "sys.setprofile",
+    "sys.monitoring",
+    "sys._current_frames",
+)
 UNSUPPORTED = 3  # exit status where this system cannot hold the code in
 
 
@@ -125,12 +137,43 @@ def _hide_files(libc: ctypes.CDLL) -> None:
     os.close(rules)
 
 
+def _refuse_reflection(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse what reads or rewrites the interpreter from within: its heap, its memory, its byte code (audit hook)."""
+    if event.startswith(_REFLECTION) or (event == "import" and arguments[0] in ("_ctypes", "gc")):
+        raise PermissionError(f"{event} is refused to generated code")
+    if event != "open" or isinstance(arguments[0], int):
+        return
+    if os.path.realpath(os.fsdecode(arguments[0])).startswith("/proc"):
+        raise PermissionError("/proc is refused to generated code")
+
+
+def _keeper(mark: str, frame: FrameType) -> Callable[[str, tuple[Any, ...]], None]:
+    """Return an audit hook that prints the mark when that very frame asks. Nothing else refers to the mark."""
+    frame_of, write = sys._getframe, os.write
+
+    def keep(event: str, _: tuple[Any, ...]) -> None:
+        if event == _END and frame_of(1) is frame:
+            write(1, f"\n{mark}\n".encode())
+
+    return keep
+
+
 def run(job: dict[str, Any]) -> None:
-    """Run the parts in one namespace; print the mark when all of them have come to their end."""
+    """Run the parts in one namespace; have the mark printed when all of them have come to their end.
+
+    The code can walk to this frame, so nothing in it may help: no mark, no list to empty, no name that it can replace.
+    """
     space: dict[str, Any] = {"__name__": "exercise"}
-    for number, part in enumerate(job["parts"], 1):
-        exec(compile(part, f"<part {number}>", "exec"), space)
-    os.write(1, f"\n{job['mark']}\n".encode())
+    parts = enumerate(job.pop("parts"), 1)
+    codes = tuple(compile(part, f"<part {number}>", "exec", dont_inherit=True) for number, part in parts)
+    execute, audit = exec, sys.audit
+    for name in ("ctypes", "_ctypes", "gc"):
+        sys.modules.pop(name, None)
+    sys.addaudithook(_keeper(job.pop("mark"), sys._getframe()))
+    sys.addaudithook(_refuse_reflection)
+    for code in codes:
+        execute(code, space)
+    audit(_END)
 
 
 def main() -> int:
