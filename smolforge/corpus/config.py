@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -18,6 +19,10 @@ from smolforge.errors import ConfigError, nearest
 from smolforge.store import Config, digest_bytes, digest_json
 from smolforge.store.outside import files_mark, package_versions
 
+# user:password@, a token before the host, and signed queries; not "host:9000/name@revision".
+_CREDENTIALS = re.compile(
+    r"(?i)://[^/@:]*:(?!\d+/)[^@]+@|https?://[^/@]+@|[?&][\w-]*(?:sig|signature|token|secret|password|credential)="
+)
 NOT_DETECTED = ("code", "math")  # languages that no classifier knows: a source declares them
 LANGUAGES = ("en", "fr", "es", "de", "it", "pt", "ar", "zh", "ru")
 SourceKind = Literal["python_stdlib", "pydoc_topics", "gettext", "folder", "dataset", "git"]
@@ -43,7 +48,8 @@ class SourceSpec(Config):
     ``packages``/``wheels`` (gettext): distributions whose message catalogues are read, from ``*.whl`` files in the
     folder ``wheels`` where they are there, otherwise from what is installed. ``if_missing`` says what to do when a
     package is in neither place. ``language`` declares the language (``math`` and ``code`` are taken at their word,
-    natural languages are still checked). ``rules`` names the profile in ``rules/`` (pages of a WARC: ``prose``).
+    natural languages are still checked). ``rules`` names the profile in ``rules/`` (pages of a WARC: ``prose``;
+    ``fineweb``: FineWeb's published rules for documents in English, ``prose`` for those in other languages).
     ``max_bytes`` bounds what is read: its units share it by their size and each keeps documents from its beginning
     (standard library modules are chosen by hash).
     ``docstring_share`` (python_stdlib): share of modules read for their docstrings instead of their code.
@@ -73,6 +79,17 @@ class SourceSpec(Config):
         if isinstance(value, str):
             return {"kind": value} if value in SOURCE_KINDS else {"kind": "folder", "path": value}
         return value
+
+    @field_validator("path", "wheels")
+    @classmethod
+    def _without_credentials(cls, path: str | None) -> str | None:
+        if path and _CREDENTIALS.search(path):  # addresses stand in ledgers, manifests and reports
+            raise ValueError(
+                "an address may not hold a user's password, key or token: it would be written into the corpus. Leave "
+                "it out and give it to fsspec by the environment (FSSPEC_S3_KEY, FSSPEC_S3_SECRET, ...), by "
+                "~/.config/fsspec/conf.json or by the provider's own login"
+            )
+        return path
 
     @model_validator(mode="after")
     def _complete(self) -> SourceSpec:

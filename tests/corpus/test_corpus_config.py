@@ -82,3 +82,28 @@ def test_a_key_for_placeholders_is_named_by_its_variable_and_changes_the_identit
         marks.append(config.fingerprint()["pii_key"])
     assert len(set(marks)) == 2
     assert "one" not in str(marks)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://jane:hunter22@files.test/texts", "https://hunter22@files.test/texts", "s3://AKIA:hunter22@bucket/texts",
+        "s3://AKIA:hun/ter22@bucket/texts", "simplecache::ftp://jane:hunter22@files.test/a",
+        "https://files.test/a.jsonl?X-Amz-Signature=hunter22",
+    ],
+)  # fmt: skip
+def test_an_address_with_a_password_is_refused_without_repeating_it(tmp_path: Path, address: str) -> None:
+    with pytest.raises(ConfigError, match="FSSPEC_S3_KEY") as raised:
+        load_recipe(recipe(tmp_path, {"sources": [{"kind": "folder", "path": address}]}))
+    assert "ter22" not in str(raised.value)
+    with pytest.raises(ConfigError) as raised:
+        load_recipe(recipe(tmp_path, {"sources": [address]}))
+    assert "ter22" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["hf://datasets/org/name@main/data", "s3://bucket/a@b", "http://files.test:9000/a@b", "sftp://jane@host/a"],
+)
+def test_an_address_without_a_password_is_accepted(address: str) -> None:
+    assert CorpusConfig.model_validate({"sources": [address]}).sources[0].path == address
