@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus import kernel
+from smolforge.corpus import fineweb, kernel
 from smolforge.corpus.config import CorpusConfig, DedupConfig
 from smolforge.corpus.dedup_exact import fingerprint
 from smolforge.corpus.document import Document, Verdict
@@ -32,7 +32,7 @@ SCORES = ("quality", "toxicity", "toxic_terms", "toxic_count")
 _STRINGS = ("doc_id", "url", "source", "profile", "declared", "label")
 
 
-def schema() -> pa.Schema:
+def schema(config: CorpusConfig) -> pa.Schema:
     """Return the columns of an annotation table; docs/design/corpus.md says what they hold."""
     import pyarrow as pa
 
@@ -45,6 +45,7 @@ def schema() -> pa.Schema:
             *((name, pa.float32()) for name in ("confidence", "script_share", *FEATURES, *SCORES)),
             ("toxic_passage", pa.string()),
             ("keys", pa.list_(pa.uint64())),
+            *((name, pa.float64()) for name in (fineweb.COLUMNS.values() if _asks_fineweb(config) else ())),
         ]
     )
 
@@ -61,11 +62,12 @@ def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
         label if verdict is None else code
         for label, code, (_, verdict) in zip(found.labels, declared, read, strict=True)
     ]
+    profiles = [str(each.meta.get("profile", "prose")) for each in documents]
     columns: dict[str, Any] = {
         "doc_id": [each.doc_id for each in documents],
         "url": [each.url for each in documents],
         "source": [each.source for each in documents],
-        "profile": [str(each.meta.get("profile", "prose")) for each in documents],
+        "profile": profiles,
         "declared": declared,
         "label": labels,
         "bytes": [each.bytes for each in documents],
@@ -76,8 +78,14 @@ def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
         **features_of(texts, labels),
         **_scores(texts, labels, config),
         "keys": _keys(texts, labels, config.dedup),
+        **(fineweb.columns_of(texts, profiles, labels) if _asks_fineweb(config) else {}),
     }
-    return pa.table({field.name: columns[field.name] for field in schema()}, schema=schema())
+    names = schema(config)
+    return pa.table({field.name: columns[field.name] for field in names}, schema=names)
+
+
+def _asks_fineweb(config: CorpusConfig) -> bool:
+    return any(spec.profile == fineweb.PROFILE for spec in config.sources)
 
 
 def _keys(texts: Sequence[str], labels: Sequence[str], config: DedupConfig) -> list[NDArray[np.uint64]]:

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smolforge.corpus import fineweb
 from smolforge.corpus.features import MEANING
 from smolforge.corpus.language import DECLARED_ONLY
 from smolforge.corpus.rules import Columns, Limits, RuleProfile, profile_place
-from smolforge.errors import DataError
+from smolforge.errors import ConfigError, DataError
 from smolforge.store import write_atomic
 
 # Counts and absolutes say what a document is for, not how a language is written; they are kept unless asked for.
@@ -54,8 +55,13 @@ def refit(
     """Return the refitted limits of every language in ``samples`` but the reference language itself.
 
     ``features`` chooses which, limited in the language so far or not (default: all that are, without ``KEPT``).
-    DataError for a sample of fewer than ``FEWEST`` documents.
+    DataError for a sample of fewer than ``FEWEST`` documents; ConfigError for FineWeb's profile.
     """
+    if profile.name == fineweb.PROFILE:
+        raise ConfigError(
+            f"profile '{profile.name}' has limits for English alone: documents in other languages are judged by "
+            f"'{fineweb.OTHERWISE}', which can be refitted with --profile {fineweb.OTHERWISE}"
+        )
     trusted = profile.limits(reference_language)
     chosen = features or [feature for feature in trusted if feature not in KEPT]
     for language, columns in {reference_language: reference, **samples}.items():

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from smolforge.corpus import fineweb
 from smolforge.corpus.card import NOT_A_LANGUAGE, UNKNOWN, Facts
 from smolforge.corpus.card_steps import MEANING, SETTINGS
 from smolforge.corpus.fates import KEPT, Fate, count_by, masked, passages
@@ -150,7 +151,9 @@ def _rules(facts: Facts) -> str:
     if not specs:
         return ""
     folder = facts.config.get("rules")
-    said = "\n".join(f"- `{name}`{_limits(name, folder)}" for name in sorted({spec.profile for spec in specs}))
+    names = {spec.profile for spec in specs}
+    names |= {fineweb.OTHERWISE} if fineweb.PROFILE in names else set()
+    said = "\n".join(f"- `{name}`{_limits(name, folder)}" for name in sorted(names))
     head = (
         "Rule profiles with the digests of their files and their limits as they are today; languages may have others:"
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smolforge.corpus import decontaminate, line_dedup, substring_dedup
+from smolforge.corpus import decontaminate, fineweb, line_dedup, substring_dedup
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.contamination_index import ContaminationIndex
 from smolforge.corpus.dedup_tables import ROW_BITS
@@ -23,7 +23,7 @@ from smolforge.corpus.line_rules import clean_lines, line_limits
 from smolforge.corpus.pii import mask
 
 LINE_RULES = "line_rules"
-_PAGES = "prose"  # the profile whose documents may carry what belongs to a page
+_PAGES = ("prose", fineweb.PROFILE)  # profiles whose documents may carry what belongs to a page
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Editor:
             edited.verdict = Verdict(substring_dedup.STEP, substring_dedup.REASON, evidence)
 
     def _clean_lines(self, edited: Edited, profile: str) -> None:
-        if self._line_limits is None or profile != _PAGES or edited.label in DECLARED_ONLY:
+        if self._line_limits is None or profile not in _PAGES or edited.label in DECLARED_ONLY:
             return
         cleaned = clean_lines(edited.text, edited.label, self._line_limits)
         edited.text = cleaned.text

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus import language, quality_floor, rules, toxicity
+from smolforge.corpus import fineweb, language, quality_floor, rules, toxicity
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.engine import Task
 from smolforge.corpus.features import FEATURES
@@ -26,16 +26,24 @@ if TYPE_CHECKING:
 
 _LANGUAGE = ("label", "confidence", "script_share", "declared")
 _TOXICITY = ("toxic_terms", "toxic_count", "toxicity", "toxic_passage")
-COLUMNS = ("profile", "url", *_LANGUAGE, *_TOXICITY, *FEATURES)
+_COLUMNS = ("profile", "url", *_LANGUAGE, *_TOXICITY, *FEATURES)
 QUALITY = ("doc_id", "label", "quality")
 _PASSAGE = 200  # characters of evidence
 Rows = NDArray[np.int64]
 Judged = tuple[Rows, Sequence[str], Sequence[str]]  # rows, reasons, details
 
 
+def columns_in(annotations: Path) -> tuple[str, ...]:
+    """Return the columns to judge by; FineWeb's measures are there where a source asked for them."""
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    there = set(pq.read_schema(annotations).names)
+    return (*_COLUMNS, *(name for name in fineweb.COLUMNS.values() if name in there))
+
+
 def judge_shard(task: Task, output: Path, config: CorpusConfig) -> None:
     """Job: judge one shard. Inputs: its annotations, then its verdict files of the steps before."""
-    table, passes = _opened(task, COLUMNS)
+    table, passes = _opened(task, columns_in(Path(task.inputs[0].path)))
     write_verdicts(output, judge(table, passes, config))
 
 
@@ -57,7 +65,8 @@ def _by_language(table: pa.Table, rows: Rows, config: CorpusConfig) -> Judged:
 
 
 def _by_rules(table: pa.Table, rows: Rows, config: CorpusConfig) -> Judged:
-    columns = {name: _column(table, name, rows) for name in FEATURES}
+    measured = [name for name in (*FEATURES, *fineweb.COLUMNS.values()) if name in table.column_names]
+    columns = {name: _column(table, name, rows) for name in measured}
     profiles, labels, urls = (_column(table, name, rows).tolist() for name in ("profile", "label", "url"))
     return _stopped(rows, *rules.judge_table(columns, profiles, labels, urls, config.rules))
 
@@ -122,7 +131,7 @@ def quality_floors(
 
 
 def _opened(task: Task, columns: Sequence[str]) -> tuple[pa.Table, NDArray[np.bool_]]:
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq
 
     annotations, *verdicts = (Path(part.path) for part in task.inputs)
     table = pq.read_table(annotations, columns=list(columns))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from smolforge.corpus import fineweb
 from smolforge.corpus.code import suffix_of
 from smolforge.corpus.features import FEATURES, MEANING
 from smolforge.corpus.rules import load_profile, profiles_of
@@ -51,12 +52,15 @@ def measured(measures: Mapping[str, Any], url: str, folder: str | None = None) -
     if not values:
         return "", []
     columns = {name: np.array([values.get(name, 0.0)], np.float32) for name in FEATURES}
-    (name,) = profiles_of(columns, [str(measures["profile"])], folder)
-    profile = load_profile(name, folder)
+    (name,) = profiles_of(columns, [str(measures["profile"])], [str(measures["label"])], folder)
+    profile, meaning = load_profile(name, folder), MEANING
+    if name == fineweb.PROFILE:
+        found = {measure: measures.get(column) for measure, column in fineweb.COLUMNS.items()}
+        values, meaning = {key: float(value) for key, value in found.items() if value is not None}, fineweb.MEANING
     suffix = suffix_of(url) if profile.suffixes else ""
     limits = profile.limits(str(measures["label"]), suffix if suffix in profile.suffixes else "")
     rows = [
-        Measured(feature, MEANING[feature], values[feature], low, high)
+        Measured(feature, meaning[feature], values[feature], low, high)
         for feature, (low, high) in limits.items()
         if feature in values and (low is not None or high is not None)
     ]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from smolforge.corpus import quality_floor
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.dedup_exact import STEP as EXACT
-from smolforge.corpus.judge import COLUMNS, QUALITY, QualityArgument, judge, judge_quality, quality_floors
+from smolforge.corpus.judge import QUALITY, QualityArgument, columns_in, judge, judge_quality, quality_floors
 from smolforge.corpus.verdicts import alive, read_verdicts
 from smolforge.errors import DataError
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 Bools = NDArray[np.bool_]
-_NEEDED = tuple(dict.fromkeys((*COLUMNS, *QUALITY, "bytes")))
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,9 @@ class _Part:
     def open(cls, folder: Path, name: str) -> _Part:
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-        table = pq.read_table(folder / "annotations" / name, columns=list(_NEEDED))
+        annotations = folder / "annotations" / name
+        needed = dict.fromkeys((*columns_in(annotations), *QUALITY, "bytes"))
+        table = pq.read_table(annotations, columns=list(needed))
         files = {step: folder / "verdicts" / step / name for step in ("read", EXACT, "judge", quality_floor.STEP)}
         judged = read_verdicts(files[step] for step in ("judge", quality_floor.STEP) if files[step].is_file())
         read, distinct = (alive([files[step]], table.num_rows) for step in ("read", EXACT))

@@ -18,16 +18,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from smolforge.corpus import fineweb
 from smolforge.corpus.code import suffix_of
 from smolforge.corpus.document import Verdict
 from smolforge.corpus.features import FEATURES
 from smolforge.corpus.mathematics import Signs, mathematical
-from smolforge.errors import ConfigError, nearest
+from smolforge.errors import ConfigError, DataError, nearest
 
 STEP = "rules"
 MATH_PROFILE = "math"
 Limits = Mapping[str, tuple[float | None, float | None]]
-Columns = Mapping[str, NDArray[np.float32]]
+Columns = Mapping[str, NDArray[Any]]  # float32 of our features, float64 of FineWeb's measures
+_KEYS_FINEWEB = ("about", "sources", "default")  # measured in English alone
 _KEYS = ("about", "sources", "fitted", "replaces", "signs", "default", "languages", "suffixes")
 
 
@@ -71,12 +73,14 @@ def load_profile(name: str, folder: str | None = None) -> RuleProfile:
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{place}: not valid JSON ({error})") from None
     where = str(place)
+    keys = _KEYS_FINEWEB if name == fineweb.PROFILE else _KEYS
     for key in value if isinstance(value, dict) else ():
-        if key not in _KEYS:
-            raise ConfigError(f"{where}: unknown key '{key}'{nearest(key, _KEYS)}")
+        if key not in keys:
+            raise ConfigError(f"{where}: unknown key '{key}'{nearest(key, keys)}")
+    measures = fineweb.MEASURES if name == fineweb.PROFILE else FEATURES
     return RuleProfile(
         name,
-        _limits(_table(value, where).get("default", {}), where),
+        _limits(_table(value, where).get("default", {}), where, measures),
         {code: _limits(part, f"{where}: {code}") for code, part in _table(value.get("languages", {}), where).items()},
         {code: _limits(part, f"{where}: {code}") for code, part in _table(value.get("suffixes", {}), where).items()},
         tuple(value.get("replaces", ())),
@@ -90,9 +94,9 @@ def _table(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _limits(value: Any, where: str) -> Limits:
+def _limits(value: Any, where: str, known: Sequence[str] = FEATURES) -> Limits:
     for feature, pair in _table(value, where).items():
-        _known(feature, where)
+        _known(feature, where, known)
         numbers = (
             isinstance(pair, list) and len(pair) == 2 and all(x is None or isinstance(x, int | float) for x in pair)
         )
@@ -109,9 +113,9 @@ def _signs(value: Any, where: str) -> Mapping[str, float]:
     return dict(value)
 
 
-def _known(feature: str, where: str) -> None:
-    if feature not in FEATURES:
-        raise ConfigError(f"{where}: unknown feature '{feature}'{nearest(feature, FEATURES)}")
+def _known(feature: str, where: str, known: Sequence[str] = FEATURES) -> None:
+    if feature not in known:
+        raise ConfigError(f"{where}: unknown feature '{feature}'{nearest(feature, known)}")
 
 
 def judge(features: Mapping[str, float], limits: Limits) -> Verdict | None:
@@ -135,20 +139,25 @@ def judge_columns(columns: Columns, limits: Limits) -> tuple[list[str], list[str
         for limit, breaks, word, sign in ((low, np.less, "low", "<"), (high, np.greater, "high", ">")):
             if limit is None:
                 continue
-            broken = breaks(values, np.float32(limit)) & passes
+            broken = breaks(values, values.dtype.type(limit)) & passes
             for row in np.flatnonzero(broken):
                 reasons[row], details[row] = f"{feature} too {word}", f"{values[row]:.4g} {sign} {limit:g}"
             passes &= ~broken
     return reasons, details
 
 
-def profiles_of(columns: Columns, profiles: Sequence[str], folder: str | None = None) -> list[str]:
-    """Return the profile that judges each document: its own, or the one for formula-rich text that replaces it."""
+def profiles_of(
+    columns: Columns, profiles: Sequence[str], labels: Sequence[str], folder: str | None = None
+) -> list[str]:
+    """Return the profile that judges each document: its own, that of FineWeb in English alone (otherwise ``prose``),
+    or the one for formula-rich text that replaces it."""
     math = load_profile(MATH_PROFILE, folder)
     formulas = mathematical(columns, math.signs)
-    return [
-        MATH_PROFILE if many and name in math.replaces else name for name, many in zip(profiles, formulas, strict=True)
+    own = [
+        fineweb.OTHERWISE if name == fineweb.PROFILE and not fineweb.judges(name, label) else name
+        for name, label in zip(profiles, labels, strict=True)
     ]
+    return [MATH_PROFILE if many and name in math.replaces else name for name, many in zip(own, formulas, strict=True)]
 
 
 def judge_table(
@@ -159,13 +168,26 @@ def judge_table(
     ``folder`` has rule profiles that take the place of those in the package.
     """
     groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-    for row, name in enumerate(profiles_of(columns, profiles, folder)):
+    for row, name in enumerate(profiles_of(columns, profiles, labels, folder)):
         suffix = suffix_of(urls[row]) if (known := load_profile(name, folder).suffixes) else ""
         groups[name, labels[row], suffix if suffix in known else ""].append(row)
     reasons, details = [""] * len(labels), [""] * len(labels)
     for (name, label, suffix), rows in groups.items():
         limits = load_profile(name, folder).limits(label, suffix)
-        judged = judge_columns({feature: columns[feature][rows] for feature in FEATURES}, limits)
+        judged = judge_columns(_measures(name, columns, rows), limits)
         for row, reason, detail in zip(rows, *judged, strict=True):
             reasons[row], details[row] = reason, detail
     return reasons, details
+
+
+def _measures(profile: str, columns: Columns, rows: Sequence[int]) -> Columns:
+    """Return what a profile's limits are on, of some rows. DataError where the documents were not measured so."""
+    if profile != fineweb.PROFILE:
+        return {feature: columns[feature][rows] for feature in FEATURES}
+    found = {measure: columns[name][rows] for measure, name in fineweb.COLUMNS.items() if name in columns}
+    if len(found) < len(fineweb.COLUMNS) or any(np.isnan(values).any() for values in found.values()):
+        raise DataError(
+            "documents of the rule profile 'fineweb' without FineWeb's measures in their annotations: "
+            "run the corpus stage again with 'rules: fineweb' on their source"
+        )
+    return found

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
+from smolforge.corpus import rules
 from smolforge.corpus._text import FineWebMeter
+from smolforge.corpus.annotate import schema
+from smolforge.corpus.calibrate import refit
 from smolforge.corpus.characters import flags
+from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.english_exceptions import exceptions
-from smolforge.corpus.fineweb import MEASURES, FineWebRules, judge, published_limits
+from smolforge.corpus.explain import explain
+from smolforge.corpus.features import features_of
+from smolforge.corpus.fineweb import MEASURES, FineWebRules, columns_of, judge, published_limits
+from smolforge.corpus.history import history
+from smolforge.corpus.retune import retune
+from smolforge.corpus.rules import Columns
+from smolforge.corpus.stage import run
+from smolforge.errors import ConfigError, DataError
+from smolforge.store import StageContext
+from tests.corpus.test_corpus_rules import SENTENCES
 
 RULES = FineWebRules()
 PAGE = (
@@ -116,3 +134,111 @@ def test_wrong_arguments_are_refused_and_broken_text_is_not() -> None:
 
 def test_exceptions_are_made_up_by_their_pieces() -> None:
     assert all(sum(lengths) == len(chunk) for chunk, lengths in exceptions().items())
+
+
+def write_pages(folder: Path) -> None:
+    """Write English pages, good and bad ones, and one page that is French."""
+    folder.mkdir()
+    english = [text for _, text in sorted(topics.items()) if 1500 < len(text) < 20_000][:16]
+    english += [PAGE, PAGE * 3, "buy the best of it now " * 60]
+    for number, text in enumerate(english):
+        (folder / f"page-{number:02d}.txt").write_text(text)
+    (folder / "brace.txt").write_text(PAGE + "void main() { return to the }\n")
+    (folder / "french.txt").write_text(f"{SENTENCES['fr']}\n" * 2 + "{ }\n")
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CorpusConfig]:
+    """A finished corpus of a source with ``rules: fineweb`` and one without."""
+    folder = tmp_path_factory.mktemp("fineweb")
+    write_pages(folder / "pages")
+    (folder / "notes").mkdir()
+    (folder / "notes" / "own.txt").write_text(PAGE[::2] + PAGE + "{")
+    sources = [
+        {"kind": "folder", "path": str(folder / "pages"), "name": "web", "rules": "fineweb", "licence": "CC0-1.0"},
+        {"kind": "folder", "path": str(folder / "notes"), "name": "own", "licence": "CC0-1.0"},
+    ]
+    config = CorpusConfig.model_validate({"sources": sources})
+    run(config, StageContext(folder / "work", {}, 3))
+    return folder / "work", config
+
+
+def annotated(work: Path) -> list[dict[str, Any]]:
+    return [row for path in sorted((work / "annotations").glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def test_the_stage_judges_english_documents_as_the_rules_do(pages: tuple[Path, CorpusConfig]) -> None:
+    work, _ = pages
+    texts = {f"file:{path.name}": path.read_text() for path in (work.parent / "pages").iterdir()}
+    seen = []
+    for row in annotated(work):
+        english = row["source"] == "web" and row["label"] == "en"
+        assert math.isnan(row["fineweb_words"]) is not english
+        judged = {each.step: each for each in history(work, row["doc_id"]).judgements}
+        if english and "rules" in judged:
+            (expected,) = judge(RULES.measure([texts[row["url"]]]))
+            assert judged["rules"].reason == expected
+            seen.append(expected)
+    assert len(seen) >= 12 and "" in seen and len(set(seen)) > 3
+
+
+def test_another_language_and_another_source_have_their_own_rules(pages: tuple[Path, CorpusConfig]) -> None:
+    work, _ = pages
+    (french,) = (row for row in annotated(work) if row["url"] == "file:french.txt")
+    (own,) = (row for row in annotated(work) if row["source"] == "own")
+    assert french["label"] == "fr"
+    assert explain(work, french["doc_id"]).profile == "prose" and explain(work, own["doc_id"]).profile == "notes"
+
+
+def test_why_shows_the_broken_limit_first(pages: tuple[Path, CorpusConfig]) -> None:
+    work, _ = pages
+    (row,) = (row for row in annotated(work) if row["url"] == "file:brace.txt")
+    told = explain(work, row["doc_id"])
+    first, *others = told.limits
+    assert told.profile == "fineweb" and (first.feature, first.value, first.high) == ("curly_brackets", 1, 0)
+    assert first.broken and not any(each.broken for each in others) and len(told.limits) == len(published_limits())
+
+
+def test_other_limits_are_tried_without_the_text(pages: tuple[Path, CorpusConfig], tmp_path: Path) -> None:
+    work, config = pages
+    same = {(row.step, row.reason): (row.then, row.now) for row in retune(work, config)}
+    assert all(then == now for then, now in same.values()) and ("rules", "curly_brackets too high") in same
+    (tmp_path / "fineweb.json").write_text('{"default": {"words": [50, null]}}')
+    loose = retune(work, config.model_copy(update={"rules": str(tmp_path)}))
+    assert {row.reason for row in loose if row.now and row.step == "rules"} <= {"words too low"}
+
+
+def test_documents_that_were_not_measured_so_are_refused() -> None:
+    columns: Columns = features_of([PAGE], ["en"])
+    with pytest.raises(DataError, match="run the corpus stage again"):
+        rules.judge_table(columns, ["fineweb"], ["en"], [""])
+    measured = columns_of([PAGE, PAGE], ["fineweb", "prose"], ["en", "en"])
+    both: Columns = {**features_of([PAGE] * 2, ["en"] * 2), **measured}
+    assert rules.judge_table(both, ["fineweb", "prose"], ["en", "en"], ["", ""])[0][0] == ""
+    with pytest.raises(DataError, match="run the corpus stage again"):
+        rules.judge_table(both, ["fineweb", "fineweb"], ["en", "en"], ["", ""])
+
+
+@pytest.mark.parametrize(
+    ("profile", "said"),
+    [
+        ('{"languages": {"fr": {}}}', "unknown key 'languages'"),
+        ('{"default": {"sentence": [5, null]}}', "did you mean 'sentences'"),
+        ('{"default": {"upper_case_lines": [null, 1]}}', "unknown feature 'upper_case_lines'"),
+    ],
+)
+def test_an_own_profile_has_limits_on_these_measures_alone(profile: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "fineweb.json").write_text(profile)
+    with pytest.raises(ConfigError, match=said):
+        rules.load_profile("fineweb", str(tmp_path))
+
+
+def test_limits_for_english_alone_are_not_carried_to_other_languages() -> None:
+    with pytest.raises(ConfigError, match=r"English alone.*--profile prose"):
+        refit(rules.load_profile("fineweb"), {}, {})
+
+
+def test_a_corpus_that_does_not_ask_has_no_such_columns() -> None:
+    asks = CorpusConfig.model_validate({"sources": [{"kind": "pydoc_topics", "rules": "fineweb"}]})
+    added = set(schema(asks).names) - set(schema(CorpusConfig()).names)
+    assert added == {f"fineweb_{measure}" for measure in MEASURES}

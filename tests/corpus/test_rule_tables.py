@@ -110,7 +110,7 @@ def test_formulas_are_recognised_and_prose_is_not() -> None:
 
 def test_formula_rich_text_is_judged_by_its_own_profile_unless_the_source_names_another() -> None:
     columns = features_of([FORMULAS * 2] * 3, ["en"] * 3)
-    assert rules.profiles_of(columns, ["prose", "notes", "code"]) == ["math", "notes", "code"]
+    assert rules.profiles_of(columns, ["prose", "notes", "code"], ["en"] * 3) == ["math", "notes", "code"]
     one = features_of([FORMULAS], ["en"])
     assert rules.judge_table(one, ["prose"], ["en"], [""]) == ([""], [""])
 

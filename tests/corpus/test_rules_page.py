@@ -52,4 +52,4 @@ def test_the_numbers_and_profiles_of_the_page_are_true() -> None:
     assert f"{len(FEATURES)} numbers" in PAGE and f"{len(NEIGHBOURS)} neighbours" in PAGE
     cells = re.findall(r"^\| (`.+?`) \|", PAGE, re.MULTILINE)
     names = [name for cell in cells for name in re.findall(r"`(\w+)`", cell)]
-    assert len(names) == 6 and all(load_profile(name).default for name in names)
+    assert len(names) == 7 and all(load_profile(name).default for name in names)
