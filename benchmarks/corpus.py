@@ -125,7 +125,11 @@ def _stage_rules(texts: list[str]) -> dict[str, Any]:
 
     config = CorpusConfig.model_validate({"sources": [{"kind": "pydoc_topics", "rules": "fineweb"}]})
     meta = {"profile": "fineweb"}
-    read = [(Document.make(text, url=str(i), source="web", meta=meta), None) for i, text in enumerate(texts)]
+    documents = (
+        Document.make(text, url=str(i), source="web", licence="", language="en", meta=meta)
+        for i, text in enumerate(texts)
+    )
+    read = [(document, None) for document in documents]
     annotate(read[:1], config)  # its tables are not timed
     best = 0.0
     for _ in range(TURNS):
