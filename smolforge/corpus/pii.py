@@ -12,7 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from smolforge.corpus.pii_candidates import Candidates, Window
-from smolforge.corpus.pii_checks import address_is_public, email_is_plausible, iban_is_valid, luhn_is_valid
+from smolforge.corpus.pii_checks import (
+    NATIONAL_ENDINGS,
+    address_is_public,
+    email_is_plausible,
+    iban_is_valid,
+    luhn_is_valid,
+)
 from smolforge.corpus.pii_placeholders import is_fictional, placeholder
 from smolforge.corpus.pii_secrets import find_secrets
 
@@ -20,15 +26,20 @@ __all__ = ["Finding", "find", "iban_is_valid", "luhn_is_valid", "mask"]
 
 # Boundaries are those of ASCII: Chinese is written against numbers and addresses without a space.
 _LETTERS = r"[^\W\u2e80-\u9fff\uac00-\ud7af]"
+_LABEL = r"[^\W_\u2e80-\u9fff\uac00-\ud7af]"  # of a domain, which may be written in its own script (IDN)
 _EMAIL = re.compile(
     rf"(?<![A-Za-z0-9_.+%-])(?:{_LETTERS}|[.+%-]){{1,64}}@"
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,24}(?![A-Za-z0-9_-]|\.[A-Za-z0-9])"
+    rf"(?:{_LABEL}(?:(?:{_LABEL}|-){{0,61}}{_LABEL})?\.)+"
+    rf"(?:[A-Za-z]{{2,24}}(?![A-Za-z0-9_-]|\.[A-Za-z0-9])|xn--[a-z0-9]{{2,20}}\b|(?:{NATIONAL_ENDINGS})\b)"
 )
 _EMAIL_REACH = 70, 260  # characters before and behind the @ that an address can take
 _LONGEST = 64  # characters of any other match
 _IPV4 = re.compile(r"(?<![A-Za-z0-9_.])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_]|\.\d)")
 _IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![A-Za-z0-9_:])")
-_IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?(?![A-Za-z0-9])")
+_IBAN = re.compile(
+    r"(?<![A-Za-z0-9])(?:[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?"
+    r"|[a-z]{2}\d{2}(?: ?[a-z0-9]{4}){2,7}(?: ?[a-z0-9]{1,3})?)(?![A-Za-z0-9])"
+)
 _CARD = re.compile(r"(?<![A-Za-z0-9_.-])\d(?:[ -]?\d){12,18}(?![A-Za-z0-9_-]|\.\d)")
 _CARD_GROUPS = re.compile(r"(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}|\d{4}([ -]?)\d{6}\2\d{5})(?=[ -])")
 _PHONE = re.compile(
@@ -44,6 +55,9 @@ _PHONE_BEFORE = re.compile(
 _NATIONAL = {
     "en": re.compile(r"\(?\d{3}\)?[-. ]\d{3}[-.]\d{4}"),
     "zh": re.compile(r"1[3-9]\d[ -]?\d{4}[ -]?\d{4}"),
+    # Mobile numbers; "612 345 678" is a count as well.
+    "es": re.compile(r"[67]\d\d(?: \d\d \d\d \d\d|-\d{3}-\d{3}|-\d\d-\d\d-\d\d)"),
+    "it": re.compile(r"3[2-9]\d(?:[ .-]\d{3}[ .-]?\d{4}|[ /-]\d{7}| \d\d \d\d \d{3})"),
     "ru": re.compile(r"8[ -]?\(?\d{3}\)?[ -]\d{3}[ -]\d{2}[ -]\d{2}"),
 }
 _SEPARATOR = re.compile(r"[ ()/.\-\u00a0]")
@@ -151,8 +165,10 @@ def _ibans(candidates: Candidates, language: str) -> Iterator[Finding]:
     for match in _matches(_IBAN, candidates.text, candidates.digits(7, 42)):
         # What stands behind ("... 1332 BIC") can look like one more group; a country's numbers have one length.
         ends = (at for at in range(len(match[0]), 0, -1) if match[0][at : at + 1] in ("", " "))
-        number = next((match[0][:end] for end in ends if iban_is_valid(match[0][:end])), "")
-        if number:
+        raw = match[0].upper()
+        number = next((raw[:end] for end in ends if iban_is_valid(raw[:end])), "")
+        # In lower case it may be a hash: one in 97 of those has the check digits too.
+        if number and (match[0][0].isupper() or sum(map(str.isdigit, number)) * 10 >= 7 * len(number.replace(" ", ""))):
             yield Finding(match.start(), match.start() + len(number), "iban", number.replace(" ", ""), "iban")
 
 

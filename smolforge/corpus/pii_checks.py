@@ -34,6 +34,11 @@ _COUNTRIES = (
     "pw py qa re ro rs ru rw sa sb sc sd se sg sh si sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk "
     "tl tm tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw"
 )
+# Endings in other scripts (IANA's root zone); an expression of alternatives.
+NATIONAL_ENDINGS = (
+    "рф|рус|бел|укр|срб|мкд|мон|қаз|бг|ею|москва|дети|онлайн|сайт|орг|ком|ελ|ευ|հայ|გე|ישראל|"
+    "مصر|السعودية|امارات|المغرب|تونس|الجزائر|الاردن|قطر|عمان|سورية|فلسطين|عراق|ایران|موقع|شبكة|भारत|ไทย|中国|中國|香港|台灣|台湾"
+)
 _COUNTRY_DOMAINS = frozenset(_COUNTRIES.split())
 # Endings of file names ("icon@2x.png") and of attributes in programs, which no mail server has.
 _ENDINGS = (
@@ -45,12 +50,17 @@ _TEST_DOMAINS = re.compile(
 )
 
 
+def host_is_reserved(host: str) -> bool:
+    """Check for a host reserved for examples and tests (RFC 2606, 6761) or one of the own machine or network."""
+    return _TEST_DOMAINS.search(host) is not None
+
+
 def email_is_plausible(local: str, domain: str) -> bool:
     """Check dots of the local part, the ending of the domain, and that it is none reserved for examples (RFC 2606)."""
     if local.startswith(".") or local.endswith(".") or ".." in local or _TEST_DOMAINS.search(domain):
         return False
     ending = domain.rpartition(".")[2].lower()
-    return ending in _COUNTRY_DOMAINS if len(ending) == 2 else ending not in _NO_DOMAINS
+    return ending in _COUNTRY_DOMAINS if len(ending) == 2 and ending.isascii() else ending not in _NO_DOMAINS
 
 
 def address_is_public(text: str) -> bool:

@@ -44,6 +44,17 @@ JSON_WEB_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3j
         ("هاتف ٠١٠٠١٢٣٤٥٦٧ مصر", "ar", "phone"),
         ("IBAN NO93 8601 1117 947 ok", "en", "iban"),
         ("-----BEGIN RSA PRIVATE KEY-----\n" + "MIIB" * 20 + "\n-----END RSA PRIVATE KEY-----", "en", "secret"),
+        ("-----BEGIN PRIVATE KEY-----\n" + ("MIIB" * 16 + "\n") * 9 + "q8Zr2Lk0==\n\nand so on", "en", "secret"),
+        ("schreiben Sie an rathaus@münchen.de bitte", "de", "email"),
+        ("пишите на почта@пример-школа.рф сегодня", "ru", "email"),
+        ("pay de89370400440532013000 now", "de", "iban"),
+        ("iban es91 2100 0418 4502 0005 1332 gracias", "es", "iban"),
+        ("fetch https://jane:hunter22@files.harbour.org/a", "en", "secret"),
+        ("postgres://app:q8Zr2Lk0@db.harbour.org:5432/main", "code", "secret"),
+        ('password = "hunter22"', "code", "secret"),
+        ("'api_key': 'q8Zr2Lk0V'", "code", "secret"),
+        ("llámame al 612 34 56 78 mañana", "es", "phone"),
+        ("chiamami al 347 123 4567 domani", "it", "phone"),
     ],
 )
 def test_personal_data_is_found_and_gone_after_masking(text: str, language: str, kind: str) -> None:
@@ -90,6 +101,15 @@ def test_personal_data_is_found_and_gone_after_masking(text: str, language: str,
         ("eyJhbGciOnotbase64.eyJub3QianNvbg.c2lnbmF0dXJl", "en"),
         ("keyboard: 'the quick brown fox jumps'", "en"),
         ("ticket IT60X0542811101000000123457", "en"),
+        ("ftp://user:password@localhost/ and http://jane:hunter22@example.com/", "en"),
+        ("redis://{user}:{secret9}@{host} and redis://app:%(pw)s@{host}", "code"),
+        ('password = "changeme1"; secret = "your-secret1"; PASSWORD_HASHER = "md5crypt9"', "code"),
+        ('password: "Passwort", secret_name = "q8Zr2Lk0V"', "code"),
+        ("the commit de89f70e00b4053d2013 and be12ab34cd56ef78", "en"),
+        ("la población es 612 345 678 en total; ISBN 84-376-0494-7", "es"),
+        ("dal 12.03.2004 al 347.123 abitanti, ISBN 88-04-32118-3, versione 3.11.4", "it"),
+        ("-----BEGIN PRIVATE KEY-----\nis the first line of such a file", "en"),
+        ("the DNS servers 8.8.8.8 and 1.1.1.1", "en"),
     ],
 )
 def test_numbers_versions_and_code_are_left_alone(text: str, language: str) -> None:
@@ -135,7 +155,9 @@ def test_a_value_has_one_placeholder_however_it_is_written_and_another_in_anothe
     assert mask(mask(emails, "en", key="a")[0], "en", key="b")[1] == {}
 
 
-@pytest.mark.parametrize("mark", ["sk-", "xoxb-", "glpat-", "pypi-", "key=", "AIza"])
+@pytest.mark.parametrize(
+    "mark", ["sk-", "xoxb-", "glpat-", "key=", "AIza", "-----BEGIN PRIVATE KEY-----\n", "password='a1"]
+)
 def test_a_text_of_marks_ends(mark: str) -> None:
     text = mark * (2_000_000 // len(mark))  # where each mark looked to the end, this would take hours
     assert isinstance(mask(text, "en")[0], str)
