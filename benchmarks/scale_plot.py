@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from smolforge.recipe.report.charts import WIDTH, Line, line_chart
 
-_HEIGHT = 260
+_HEIGHT, _GAP = 260, 24
 _STYLE = """<style>
   svg { font: 13px system-ui, sans-serif; --ink: #1f2328; --soft: #57606a; --rule: #d8dee4; --c0: #2f6fb3;
         --c1: #d9822b; background: #fff; }
@@ -34,12 +34,13 @@ def draw(points: Sequence[tuple[float, float, float, float]]) -> str:
         line_chart(memory, x_label="GB of text", y_label="peak MiB", height=_HEIGHT),
     )
     body = "".join(
-        f'<g transform="translate(0 {number * _HEIGHT})">{_inner(chart)}</g>' for number, chart in enumerate(charts)
+        f'<g transform="translate(0 {number * (_HEIGHT + _GAP)})">{_inner(chart)}</g>'
+        for number, chart in enumerate(charts)
     )
     names = _name(memory[0].name, "c0", worker[-1], 1) + _name(memory[1].name, "c1", driver[-1], 2)
     title = f"CPU seconds and peak memory of the corpus stage over {sizes[1]:g} to {sizes[-1]:g} GB of text"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {2 * _HEIGHT}" role="img">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {2 * _HEIGHT + _GAP}" role="img">\n'
         f"<title>{title}</title>\n{_STYLE}\n{body}{names}\n</svg>\n"
     )
 
@@ -52,7 +53,7 @@ def _inner(chart: str) -> str:
 
 def _name(name: str, colour: str, value: float, row: int) -> str:
     """Return the name of a line with its last value, above the second chart."""
-    x, y = 90 + (row - 1) * 280, _HEIGHT + 2
+    x, y = 90 + (row - 1) * 280, _HEIGHT + _GAP + 2
     return (
         f'<rect class="{colour}" x="{x}" y="{y - 9}" width="10" height="10" rx="2"/>'
         f'<text x="{x + 16}" y="{y}">{name}, {value:.0f} MiB at the end</text>'
