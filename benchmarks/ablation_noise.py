@@ -27,7 +27,7 @@ from smolforge.corpus.config import CorpusConfig, SourceSpec
 from smolforge.corpus.document import Document, read_rows, write_documents
 from smolforge.corpus.ingest import Ingestion
 from smolforge.corpus.split import draw
-from smolforge.corpus.text import split_text
+from smolforge.corpus.text.words import split_text
 from smolforge.store import digest_json
 from smolforge.store.artifact import Manifest, finish
 

@@ -99,7 +99,7 @@ def main() -> int:
 
 
 def _rules(texts: list[str], peer: Path) -> dict[str, Any]:
-    from smolforge.corpus.fineweb import FineWebRules, judge
+    from smolforge.corpus.rules.fineweb import FineWebRules, judge
 
     rules = FineWebRules()
     found = _turns(texts, lambda: judge(rules.measure(texts)), PEER_RULES, peer)
@@ -144,7 +144,7 @@ def _stage_rules(texts: list[str]) -> dict[str, Any]:
 
 def _signatures(texts: list[str], peer: Path) -> dict[str, Any]:
     from smolforge.corpus.config import DedupConfig
-    from smolforge.corpus.kernel import buffer_of, nominate
+    from smolforge.corpus.text.kernel import buffer_of, nominate
 
     shape = DedupConfig()
     nominate(

@@ -27,14 +27,14 @@ from typing import Any
 
 import numpy as np
 
-from smolforge.corpus import kernel
-from smolforge.corpus.components import components
 from smolforge.corpus.config import DedupConfig, EngineConfig
-from smolforge.corpus.dedup_tables import ROW_BITS, Pool, Shard
+from smolforge.corpus.dedup.components import components
+from smolforge.corpus.dedup.near import find_near_copies
+from smolforge.corpus.dedup.tables import ROW_BITS, Pool, Shard
 from smolforge.corpus.engine.inline import InlineLauncher
 from smolforge.corpus.engine.wave import Runner
-from smolforge.corpus.near_dedup import find_near_copies
-from smolforge.corpus.text import HAN
+from smolforge.corpus.text import kernel
+from smolforge.corpus.text.words import HAN
 from smolforge.store import QuietProgress
 
 CONTAINMENT = (1.0, 0.95, 0.9, 0.85, 0.8)

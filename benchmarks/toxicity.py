@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from smolforge.corpus.model_config import ToxicityConfig
-from smolforge.corpus.quality_training import Example, area, train
+from smolforge.corpus.scoring.config import ToxicityConfig
+from smolforge.corpus.scoring.training import Example, area, train
 
 ROOT = Path(__file__).parent.parent
 FRAMES = ROOT / "data" / "toxicity-frames.json"

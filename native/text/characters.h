@@ -1,5 +1,5 @@
 // What the text kernels know of a character: one row of flags a code point, made by Python from its own Unicode tables
-// (smolforge/corpus/characters.py has the same names), so that both sides agree on every character.
+// (smolforge/corpus/text/characters.py has the same names), so that both sides agree on every character.
 #pragma once
 
 #include <cstddef>

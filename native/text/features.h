@@ -1,4 +1,4 @@
-// The features of smolforge/corpus/features.py, computed in one go. No limits: those are data elsewhere.
+// The features of smolforge/corpus/text/features.py, computed in one go. No limits: those are data elsewhere.
 #pragma once
 
 #include <string>

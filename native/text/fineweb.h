@@ -7,7 +7,7 @@
 
 namespace smolforge {
 
-// Order and names: smolforge/corpus/fineweb.py. Shares are of all characters of the text where nothing else is said.
+// Order and names: smolforge/corpus/rules/fineweb.py. Shares are of all characters of the text where nothing else is said.
 struct FineWebMeasures {
     double characters, duplicate_paragraphs, duplicate_paragraph_characters, duplicate_lines, duplicate_line_characters;
     double top_ngrams[3], duplicate_ngrams[6];            // n 2..4; n 5..10

@@ -6,7 +6,7 @@
 
 namespace smolforge {
 
-// keys[bands] of `count` >= 1 shingles. Row r's hash of a shingle is mix(shingle ^ seed r); see smolforge/corpus/minhash.py.
+// keys[bands] of `count` >= 1 shingles. Row r's hash of a shingle is mix(shingle ^ seed r); see smolforge/corpus/dedup/minhash.py.
 void band_keys(const uint64_t* shingles, size_t count, size_t bands, size_t rows, uint64_t* keys);
 
 }  // namespace smolforge

@@ -1,4 +1,4 @@
-// MinHash keys straight from a text: normalised words (smolforge/corpus/text.py: nomination_words), their BLAKE2b hashes,
+// MinHash keys straight from a text: normalised words (smolforge/corpus/text/words.py: nomination_words), their BLAKE2b hashes,
 // shingles (minhash.py: shingles), minima.
 #pragma once
 

@@ -1,4 +1,4 @@
-// Words as our own rules and shingles count them (smolforge/corpus/text.py: words): runs of letters and digits, joined by an
+// Words as our own rules and shingles count them (smolforge/corpus/text/words.py: words): runs of letters and digits, joined by an
 // apostrophe or hyphen inside; a Han character is a word; French and Italian elided articles are words of their own.
 #pragma once
 

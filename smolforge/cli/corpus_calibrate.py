@@ -32,8 +32,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Fit, show, write."""
     from smolforge.cli.table import render
-    from smolforge.corpus.calibrate import FEWEST, new_limits, refit, rows, write_profile
-    from smolforge.corpus.rules import load_profile
+    from smolforge.corpus.rules.calibrate import FEWEST, new_limits, refit, rows, write_profile
+    from smolforge.corpus.rules.limits import load_profile
     from smolforge.corpus.sample import read_samples
     from smolforge.errors import ConfigError, DataError, nearest
 

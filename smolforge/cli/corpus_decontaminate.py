@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from smolforge.corpus.contamination_index import ContaminationIndex
-    from smolforge.corpus.decontaminate import Contamination
+    from smolforge.corpus.contamination.index import ContaminationIndex
+    from smolforge.corpus.contamination.search import Contamination
 
 _BATCH = 512  # documents that are held at a time
 _COLUMNS = {
@@ -34,9 +34,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Search every document, write the matches, show what was found of each benchmark."""
-    from smolforge.corpus.contamination_report import as_json, as_text, benchmark_rows
-    from smolforge.corpus.decontaminate import Contamination
-    from smolforge.corpus.model_config import DecontaminationConfig
+    from smolforge.corpus.contamination.report import as_json, as_text, benchmark_rows
+    from smolforge.corpus.contamination.search import Contamination
+    from smolforge.corpus.scoring.config import DecontaminationConfig
     from smolforge.store.tables import replace_rows, suffix
 
     if options.output is not None:
@@ -59,8 +59,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _index(folder: Path, kept: Path | None) -> ContaminationIndex:
     """Return the index of a folder; one that was kept is taken where it was made of the same items."""
-    from smolforge.corpus.benchmark_pack import read_pack
-    from smolforge.corpus.contamination_index import ContaminationIndex, build, items_digest
+    from smolforge.corpus.contamination.index import ContaminationIndex, build, items_digest
+    from smolforge.corpus.contamination.pack import read_pack
 
     items = read_pack(folder)
     if kept is not None and kept.is_file():

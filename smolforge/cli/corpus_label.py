@@ -27,7 +27,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Ask, write the table, show how many documents have each score."""
     from smolforge.cli.options import positive
-    from smolforge.corpus.label import label, sample, write_labels
+    from smolforge.corpus.scoring.label import label, sample, write_labels
     from smolforge.corpus.synthesize.endpoint import open_client
     from smolforge.store.tables import suffix
 

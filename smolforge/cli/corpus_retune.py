@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from smolforge.corpus.config import CorpusConfig
-    from smolforge.corpus.retune import Retuned
+    from smolforge.corpus.rules.retune import Retuned
 
 _HEADINGS = ["step", "reason", "documents before", "after", "newly dropped", "bytes before", "after", "newly dropped"]
 
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Judge again, show before and after."""
     from smolforge.cli.corpus_folder import corpus_folder
-    from smolforge.corpus.retune import retune
+    from smolforge.corpus.rules.retune import retune
     from smolforge.store import Artifact
     from smolforge.store.artifact import MANIFEST
 

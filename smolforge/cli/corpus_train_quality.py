@@ -24,14 +24,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, write the model, show how it does on examples it never saw."""
-    from smolforge.corpus.quality_training import read_examples, train
+    from smolforge.corpus.scoring.training import read_examples, train
     from smolforge.errors import ConfigError
 
     if options.output.suffix != ".npz":
         raise ConfigError(f"--output: {options.output} should end in .npz")
     examples = list(read_examples(options.table, options.label, options.at_least, options.text))
     if options.encoder is not None:
-        from smolforge.corpus.encoder import train_head
+        from smolforge.corpus.scoring.encoder import train_head
 
         head, judged = train_head(examples, options.encoder)
         head.save(options.output)

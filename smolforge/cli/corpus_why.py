@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from smolforge.cli.columns import beside, cells, wrapped
 
 if TYPE_CHECKING:
-    from smolforge.corpus.compare import Run
-    from smolforge.corpus.explain import Explanation, Partner
-    from smolforge.corpus.history import Judgement
+    from smolforge.corpus.history.compare import Run
+    from smolforge.corpus.history.document import Judgement
+    from smolforge.corpus.history.explain import Explanation, Partner
 
 _WIDEST = 150
 _LIMITS, _COPIES = 12, 10  # shown without --all
@@ -36,8 +36,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Find the document and tell."""
     from smolforge.cli.corpus_folder import chosen_corpus
-    from smolforge.corpus.explain import explain
-    from smolforge.corpus.lookup import find
+    from smolforge.corpus.history.explain import explain
+    from smolforge.corpus.history.lookup import find
     from smolforge.printable import printable
 
     folder = chosen_corpus(options)

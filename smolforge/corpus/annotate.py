@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus import fineweb, kernel
 from smolforge.corpus.config import CorpusConfig, DedupConfig
-from smolforge.corpus.dedup_exact import fingerprint
+from smolforge.corpus.dedup.exact import fingerprint
 from smolforge.corpus.document import Document, Verdict
-from smolforge.corpus.encoder import Scorer, load_scorer
-from smolforge.corpus.features import FEATURES, features_of
-from smolforge.corpus.language import detect_all
-from smolforge.corpus.model_config import ToxicityConfig
-from smolforge.corpus.toxicity import ToxicityModel
+from smolforge.corpus.rules import fineweb
+from smolforge.corpus.scoring.config import ToxicityConfig
+from smolforge.corpus.scoring.encoder import Scorer, load_scorer
+from smolforge.corpus.scoring.toxicity import ToxicityModel
+from smolforge.corpus.text import kernel
+from smolforge.corpus.text.features import FEATURES, features_of
+from smolforge.corpus.text.language import detect_all
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]

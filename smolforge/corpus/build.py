@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smolforge.corpus import dedup_exact, line_dedup, near_dedup, substring_dedup
-from smolforge.corpus.benchmark_pack import read_pack
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.contamination_index import build as build_index
-from smolforge.corpus.dedup_index import check_index, write_index
-from smolforge.corpus.dedup_tables import (
+from smolforge.corpus.contamination.index import build as build_index
+from smolforge.corpus.contamination.pack import read_pack
+from smolforge.corpus.dedup import exact as dedup_exact
+from smolforge.corpus.dedup import lines as line_dedup
+from smolforge.corpus.dedup import near as near_dedup
+from smolforge.corpus.dedup import passages as substring_dedup
+from smolforge.corpus.dedup.index import check_index, write_index
+from smolforge.corpus.dedup.tables import (
     Copies,
     Groups,
     Names,
@@ -31,7 +34,7 @@ from smolforge.corpus.dedup_tables import (
     save_array,
     stays_for,
 )
-from smolforge.corpus.dedup_tables import Shard as PoolShard
+from smolforge.corpus.dedup.tables import Shard as PoolShard
 from smolforge.corpus.division import divide
 from smolforge.corpus.edit import EditPlan
 from smolforge.corpus.engine import Part, Poisoned, Runner, Task
@@ -39,7 +42,7 @@ from smolforge.corpus.finish import VERDICTS, FinishArgument, finish_shard
 from smolforge.corpus.ingest import Ledger, Unit, units
 from smolforge.corpus.judge import QUALITY, QualityArgument, judge_shard, quality_floors, quality_shard
 from smolforge.corpus.read_job import LOST_REASON, LOST_STEP, Lost, lost_task, read_task, shards_of, unit_tasks
-from smolforge.corpus.rules import load_profile
+from smolforge.corpus.rules.limits import load_profile
 from smolforge.corpus.shards import Shard, Shards
 from smolforge.corpus.verdicts import alive, read_verdicts, same_or_write, verdict_table, write_verdicts
 from smolforge.errors import DataError

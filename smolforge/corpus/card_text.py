@@ -13,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from smolforge.corpus import fineweb
 from smolforge.corpus.card import NOT_A_LANGUAGE, UNKNOWN, Facts
 from smolforge.corpus.card_steps import MEANING, SETTINGS
 from smolforge.corpus.fates import KEPT, Fate, count_by, masked, passages
 from smolforge.corpus.funnel import BYTES_PER_TOKEN
-from smolforge.corpus.rules import load_profile, profile_place
+from smolforge.corpus.rules import fineweb
+from smolforge.corpus.rules.limits import load_profile, profile_place
 from smolforge.corpus.split import HELD_OUT_STEP
 from smolforge.errors import ConfigError
 from smolforge.printable import printable

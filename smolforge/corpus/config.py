@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from smolforge.corpus.dedup_config import LineConfig, SubstringConfig
+from smolforge.corpus.dedup.config import LineConfig, SubstringConfig
 from smolforge.corpus.extract.config import ExtractConfig
-from smolforge.corpus.model_config import DecontaminationConfig, QualityConfig, ToxicityConfig
+from smolforge.corpus.scoring.config import DecontaminationConfig, QualityConfig, ToxicityConfig
 from smolforge.errors import ConfigError, nearest
 from smolforge.store import Config, digest_bytes, digest_json
 from smolforge.store.outside import files_mark, package_versions
@@ -220,7 +220,7 @@ class CorpusConfig(EngineConfig):
     @classmethod
     def _known_line_rules(cls, value: dict[str, bool | int | float] | None) -> dict[str, bool | int | float] | None:
         if value:
-            from smolforge.corpus.line_rules import line_limits
+            from smolforge.corpus.rules.lines import line_limits
 
             line_limits(value)
         return value

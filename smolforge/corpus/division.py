@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.dedup_tables import Groups, places_of
+from smolforge.corpus.dedup.tables import Groups, places_of
 from smolforge.corpus.finish import SIZES
 from smolforge.corpus.shards import Shard, Shards
 from smolforge.corpus.split import BUDGET_STEP, HELD_OUT_STEP, Related, Survivors, choose_held_out, draw, over_budget

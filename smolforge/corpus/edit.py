@@ -12,15 +12,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from smolforge.corpus import decontaminate, fineweb, line_dedup, substring_dedup
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.contamination_index import ContaminationIndex
-from smolforge.corpus.dedup_tables import ROW_BITS
+from smolforge.corpus.contamination import search as decontaminate
+from smolforge.corpus.contamination.index import ContaminationIndex
+from smolforge.corpus.dedup import lines as line_dedup
+from smolforge.corpus.dedup import passages as substring_dedup
+from smolforge.corpus.dedup.tables import ROW_BITS
 from smolforge.corpus.document import Document, Verdict
 from smolforge.corpus.funnel import EDITS
-from smolforge.corpus.language import DECLARED_ONLY
-from smolforge.corpus.line_rules import clean_lines, line_limits
-from smolforge.corpus.pii import mask
+from smolforge.corpus.privacy.pii import mask
+from smolforge.corpus.rules import fineweb
+from smolforge.corpus.rules.lines import clean_lines, line_limits
+from smolforge.corpus.text.language import DECLARED_ONLY
 
 LINE_RULES = "line_rules"
 _PAGES = ("prose", fineweb.PROFILE)  # profiles whose documents may carry what belongs to a page

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smolforge.corpus.dedup_tables import part_number
+from smolforge.corpus.dedup.tables import part_number
 from smolforge.corpus.document import Document, read_documents, read_rows
 from smolforge.corpus.edit import Edited, Editor, EditPlan
 from smolforge.corpus.engine import Task

@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus import fineweb, language, quality_floor, rules, toxicity
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.engine import Task
-from smolforge.corpus.features import FEATURES
-from smolforge.corpus.model_config import QualityConfig
+from smolforge.corpus.rules import fineweb
+from smolforge.corpus.rules import limits as rules
+from smolforge.corpus.scoring import floor as quality_floor
+from smolforge.corpus.scoring import toxicity
+from smolforge.corpus.scoring.config import QualityConfig
+from smolforge.corpus.text import language
+from smolforge.corpus.text.features import FEATURES
 from smolforge.corpus.verdicts import alive, verdict_table, write_verdicts
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus.config import LANGUAGES
-from smolforge.corpus.features import FEATURES, features_of_column
-from smolforge.corpus.language import detect_all
+from smolforge.corpus.text.features import FEATURES, features_of_column
+from smolforge.corpus.text.language import detect_all
 from smolforge.errors import DataError
 
 if TYPE_CHECKING:

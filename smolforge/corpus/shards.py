@@ -12,8 +12,8 @@ from typing import overload
 
 import numpy as np
 
-from smolforge.corpus.dedup_tables import ROW_BITS, ROW_MASK, part_name
-from smolforge.corpus.minhash import U64
+from smolforge.corpus.dedup.minhash import U64
+from smolforge.corpus.dedup.tables import ROW_BITS, ROW_MASK, part_name
 
 
 @dataclass(frozen=True)

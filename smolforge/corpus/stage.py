@@ -16,8 +16,8 @@ from pathlib import Path
 
 from smolforge.corpus.build import Build
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.contamination_index import ContaminationIndex
-from smolforge.corpus.contamination_report import as_json, benchmark_rows
+from smolforge.corpus.contamination.index import ContaminationIndex
+from smolforge.corpus.contamination.report import as_json, benchmark_rows
 from smolforge.corpus.divide import divide_shard
 from smolforge.corpus.engine import Runner, Task
 from smolforge.corpus.finish import MATCHES, SIZES

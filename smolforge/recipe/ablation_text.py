@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus.document import Document, ShardWriter, read_documents
-from smolforge.corpus.text import nomination_words
+from smolforge.corpus.text.words import nomination_words
 from smolforge.errors import DataError
 from smolforge.store import Config, StageContext, StageOutcome
 

@@ -13,9 +13,9 @@ import yaml
 from smolforge.cli.main import main
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document, write_documents
-from smolforge.corpus.model_config import ToxicityConfig
-from smolforge.corpus.quality import QualityModel
-from smolforge.corpus.rubric import POINTS
+from smolforge.corpus.scoring.config import ToxicityConfig
+from smolforge.corpus.scoring.quality import QualityModel
+from smolforge.corpus.scoring.rubric import POINTS
 from tests.corpus.scripted_server import Body, Handler, scripted
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "scoring.md").read_text(encoding="utf-8")

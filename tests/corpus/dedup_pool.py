@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smolforge.corpus.config import DedupConfig, EngineConfig
-from smolforge.corpus.dedup_exact import fingerprint
-from smolforge.corpus.dedup_tables import ROW_BITS, ROW_MASK, Copies, Pool, Shard, names_of
+from smolforge.corpus.dedup.exact import fingerprint
+from smolforge.corpus.dedup.near import nomination_keys
+from smolforge.corpus.dedup.tables import ROW_BITS, ROW_MASK, Copies, Pool, Shard, names_of
 from smolforge.corpus.engine.inline import InlineLauncher
 from smolforge.corpus.engine.wave import Runner
-from smolforge.corpus.near_dedup import nomination_keys
 from smolforge.store import QuietProgress
 
 

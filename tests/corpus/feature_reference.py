@@ -9,9 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from smolforge.corpus.characters import BULLETS, LINE_ENDS, is_mathematical
-from smolforge.corpus.kernel import word_lists
-from smolforge.corpus.text import lines, paragraphs, words
+from smolforge.corpus.text.characters import BULLETS, LINE_ENDS, is_mathematical
+from smolforge.corpus.text.kernel import word_lists
+from smolforge.corpus.text.words import lines, paragraphs, words
 
 _RUN = re.compile(r"[A-Za-z0-9+/=]{64,}")
 _ESCAPED = re.compile(r"(?:(?:0[xX]|\\[xu])[0-9a-fA-F]{1,8}+[,;\s]{0,16}+){16,}+")

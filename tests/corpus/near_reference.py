@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from smolforge.corpus.config import DedupConfig
-from smolforge.corpus.minhash import contained_share
-from smolforge.corpus.near_dedup import nomination_keys
-from smolforge.corpus.near_texts import print_of
+from smolforge.corpus.dedup.minhash import contained_share
+from smolforge.corpus.dedup.near import nomination_keys
+from smolforge.corpus.dedup.near_texts import print_of
 from tests.corpus.dedup_pool import Text
 
 

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from smolforge.cli.main import main
-from smolforge.corpus import rules
-from smolforge.corpus.calibrate import KEPT, refit
-from smolforge.corpus.features import FEATURES, features_of
+from smolforge.corpus.rules import limits as rules
+from smolforge.corpus.rules.calibrate import KEPT, refit
 from smolforge.corpus.sample import read_samples
+from smolforge.corpus.text.features import FEATURES, features_of
 from smolforge.errors import DataError
 from tests.corpus.test_corpus_rules import SENTENCES
 

@@ -12,8 +12,8 @@ import pytest
 from smolforge.cli.main import main
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document, read_documents, read_rows
-from smolforge.corpus.history import clusters, history
-from smolforge.corpus.retune import retune
+from smolforge.corpus.history.document import clusters, history
+from smolforge.corpus.rules.retune import retune
 from smolforge.corpus.stage import run
 from smolforge.errors import DataError
 from smolforge.store import StageContext

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from smolforge.corpus.config import DedupConfig
-from smolforge.corpus.dedup_tables import NearCopies, Pool
-from smolforge.corpus.minhash import band_keys, contained_share, mix, shingles, word_hashes
-from smolforge.corpus.near_component import Component, Nominated
-from smolforge.corpus.near_dedup import find_near_copies, nomination_keys
-from smolforge.corpus.near_texts import print_of
+from smolforge.corpus.dedup.minhash import band_keys, contained_share, mix, shingles, word_hashes
+from smolforge.corpus.dedup.near import find_near_copies, nomination_keys
+from smolforge.corpus.dedup.near_component import Component, Nominated
+from smolforge.corpus.dedup.near_texts import print_of
+from smolforge.corpus.dedup.tables import NearCopies, Pool
 from smolforge.errors import DataError
 from smolforge.store import digest_file
 from tests.corpus import near_reference

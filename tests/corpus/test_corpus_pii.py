@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from smolforge.corpus.pii import find, iban_is_valid, luhn_is_valid, mask
+from smolforge.corpus.privacy.pii import find, iban_is_valid, luhn_is_valid, mask
 
 JSON_WEB_TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U"
 

@@ -12,10 +12,10 @@ from pydantic_core import PydanticUndefined
 
 from smolforge.cli.corpus_verb import SUBVERBS
 from smolforge.corpus.config import CorpusConfig, DedupConfig, LanguageConfig, PiiConfig, SourceSpec
-from smolforge.corpus.dedup_config import LineConfig, SubstringConfig
+from smolforge.corpus.dedup.config import LineConfig, SubstringConfig
 from smolforge.corpus.document import DROP_FIELDS, FIELDS
 from smolforge.corpus.extract.config import ExtractConfig
-from smolforge.corpus.model_config import DecontaminationConfig, QualityConfig, ToxicityConfig
+from smolforge.corpus.scoring.config import DecontaminationConfig, QualityConfig, ToxicityConfig
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "corpus.md").read_text(encoding="utf-8")
 SECTIONS: dict[str, type[BaseModel]] = {

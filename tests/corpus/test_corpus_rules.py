@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from smolforge.corpus import language, rules
 from smolforge.corpus.config import LANGUAGES, LanguageConfig
-from smolforge.corpus.dedup_exact import fingerprint
-from smolforge.corpus.features import FEATURES, features
-from smolforge.corpus.text import split_text, words
+from smolforge.corpus.dedup.exact import fingerprint
+from smolforge.corpus.rules import limits as rules
+from smolforge.corpus.text import language
+from smolforge.corpus.text.features import FEATURES, features
+from smolforge.corpus.text.words import split_text, words
 from smolforge.errors import ConfigError
 
 SENTENCES = {

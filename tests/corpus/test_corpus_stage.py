@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from smolforge.corpus.config import CorpusConfig
+from smolforge.corpus.dedup.minhash import contained_share
+from smolforge.corpus.dedup.near_texts import verification_shingles
 from smolforge.corpus.document import DROP_FIELDS, FIELDS, Document, read_documents, read_rows
 from smolforge.corpus.ingest import Ingestion
-from smolforge.corpus.minhash import contained_share
-from smolforge.corpus.near_texts import verification_shingles
 from smolforge.corpus.stage import SCRATCH, run
 from smolforge.errors import ConfigError, DataError
 from smolforge.store import StageContext, StageOutcome, digest_file

@@ -8,7 +8,7 @@ from pydoc_data.topics import topics
 
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document, read_documents
-from smolforge.corpus.history import clusters, history
+from smolforge.corpus.history.document import clusters, history
 from smolforge.corpus.stage import run
 from smolforge.store import StageContext, StageOutcome
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smolforge.corpus.benchmark_pack import Item, read_pack
-from smolforge.corpus.contamination_index import ContaminationIndex, build
-from smolforge.corpus.contamination_report import benchmark_rows
-from smolforge.corpus.decontaminate import Contamination, Match
-from smolforge.corpus.model_config import DecontaminationConfig
+from smolforge.corpus.contamination.index import ContaminationIndex, build
+from smolforge.corpus.contamination.pack import Item, read_pack
+from smolforge.corpus.contamination.report import benchmark_rows
+from smolforge.corpus.contamination.search import Contamination, Match
+from smolforge.corpus.scoring.config import DecontaminationConfig
 from smolforge.errors import ConfigError, DataError, FormatError
 
 LONG = (

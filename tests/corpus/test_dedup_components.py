@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from smolforge.corpus.components import bundles, components
-from smolforge.corpus.shuffle import Partitioned, partition_of, partitions_for, read_partition, write_partitions
+from smolforge.corpus.dedup.components import bundles, components
+from smolforge.corpus.dedup.shuffle import Partitioned, partition_of, partitions_for, read_partition, write_partitions
 from smolforge.errors import DataError
 
 

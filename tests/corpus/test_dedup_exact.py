@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from smolforge.corpus.dedup_exact import find_copies
-from smolforge.corpus.dedup_tables import Pool
+from smolforge.corpus.dedup.exact import find_copies
+from smolforge.corpus.dedup.tables import Pool
 from tests.corpus.dedup_pool import Text, ids_of, named_rows, pool, runner, with_masks
 
 TEXTS = [Text(f"d{at:03d}", f"text number {at % 17}" + " " * (at % 5)) for at in range(90)]

@@ -8,10 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from smolforge.corpus.config import DedupConfig
-from smolforge.corpus.dedup_exact import find_copies
-from smolforge.corpus.dedup_index import check_index, write_index
-from smolforge.corpus.dedup_tables import ROW_BITS, Pool
-from smolforge.corpus.near_dedup import find_near_copies
+from smolforge.corpus.dedup.exact import find_copies
+from smolforge.corpus.dedup.index import check_index, write_index
+from smolforge.corpus.dedup.near import find_near_copies
+from smolforge.corpus.dedup.tables import ROW_BITS, Pool
 from smolforge.errors import DataError, FormatError
 from tests.corpus.dedup_pool import Text, ids_of, named_rows, pool, runner, with_masks
 from tests.corpus.test_corpus_near_dedup import mixed, spread

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from smolforge.corpus.dedup_config import LineConfig
-from smolforge.corpus.line_dedup import Boilerplate, find_boilerplate, host_of
+from smolforge.corpus.dedup.config import LineConfig
+from smolforge.corpus.dedup.lines import Boilerplate, find_boilerplate, host_of
 from tests.corpus.dedup_pool import Text, pool, runner, with_masks
 
 CONFIG = LineConfig(documents=4, share=0.5, least_characters=30)

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from smolforge.corpus import _text
-from smolforge.corpus.dedup_config import LineConfig, SubstringConfig
-from smolforge.corpus.dedup_tables import Pool
-from smolforge.corpus.line_dedup import Boilerplate, find_boilerplate
-from smolforge.corpus.substring_dedup import Passages, find_passages, whole_words
+from smolforge.corpus.dedup.config import LineConfig, SubstringConfig
+from smolforge.corpus.dedup.lines import Boilerplate, find_boilerplate
+from smolforge.corpus.dedup.passages import Passages, find_passages, whole_words
+from smolforge.corpus.dedup.tables import Pool
 from tests.corpus.dedup_pool import Text, ids_of, pool, runner, with_masks
 from tests.corpus.test_corpus_near_dedup import prose, spread
 

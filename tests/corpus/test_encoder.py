@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from smolforge.corpus.encoder import Encoder, HeadModel, load_scorer, train_head
-from smolforge.corpus.quality import QualityModel
-from smolforge.corpus.quality_training import Example, train
+from smolforge.corpus.scoring.encoder import Encoder, HeadModel, load_scorer, train_head
+from smolforge.corpus.scoring.quality import QualityModel
+from smolforge.corpus.scoring.training import Example, train
 from smolforge.errors import ConfigError, DataError, FormatError
 
 GOOD, BAD = ("theorem", "proof", "river", "history", "energy"), ("click", "buy", "cheap", "deal", "login")

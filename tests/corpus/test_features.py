@@ -13,11 +13,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from smolforge.corpus import _text, kernel, minhash
-from smolforge.corpus.characters import flags, lower_table, normal_table
+from smolforge.corpus import _text
 from smolforge.corpus.config import LANGUAGES
-from smolforge.corpus.features import FEATURES, features, features_of, features_of_column
-from smolforge.corpus.text import nomination_words, words
+from smolforge.corpus.dedup import minhash
+from smolforge.corpus.text import kernel
+from smolforge.corpus.text.characters import flags, lower_table, normal_table
+from smolforge.corpus.text.features import FEATURES, features, features_of, features_of_column
+from smolforge.corpus.text.words import nomination_words, words
 from tests.corpus import feature_reference
 from tests.corpus.test_corpus_rules import SENTENCES
 
@@ -135,7 +137,7 @@ def test_a_normal_form_that_needs_no_neighbour_is_right_for_every_character() ->
 
 
 def _normal(character: str) -> str:
-    from smolforge.corpus.text import DIACRITICS
+    from smolforge.corpus.text.words import DIACRITICS
 
     lowered = "0" if character.isdecimal() else character.lower()
     return unicodedata.normalize("NFC", DIACRITICS.sub("", unicodedata.normalize("NFD", lowered)))

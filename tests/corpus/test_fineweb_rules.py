@@ -13,20 +13,20 @@ import numpy as np
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
-from smolforge.corpus import rules
 from smolforge.corpus._text import FineWebMeter
 from smolforge.corpus.annotate import schema
-from smolforge.corpus.calibrate import refit
-from smolforge.corpus.characters import flags
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.english_exceptions import exceptions
-from smolforge.corpus.explain import explain
-from smolforge.corpus.features import features_of
-from smolforge.corpus.fineweb import MEASURES, FineWebRules, columns_of, judge, published_limits
-from smolforge.corpus.history import history
-from smolforge.corpus.retune import retune
-from smolforge.corpus.rules import Columns
+from smolforge.corpus.history.document import history
+from smolforge.corpus.history.explain import explain
+from smolforge.corpus.rules import limits as rules
+from smolforge.corpus.rules.calibrate import refit
+from smolforge.corpus.rules.fineweb import MEASURES, FineWebRules, columns_of, judge, published_limits
+from smolforge.corpus.rules.limits import Columns
+from smolforge.corpus.rules.retune import retune
 from smolforge.corpus.stage import run
+from smolforge.corpus.text.characters import flags
+from smolforge.corpus.text.english_exceptions import exceptions
+from smolforge.corpus.text.features import features_of
 from smolforge.errors import ConfigError, DataError
 from smolforge.store import StageContext
 from tests.corpus.test_corpus_rules import SENTENCES

@@ -11,12 +11,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from smolforge.corpus import rubric
 from smolforge.corpus.config import LANGUAGES
 from smolforge.corpus.document import Document, write_documents
-from smolforge.corpus.label import TRIES, label, sample, write_labels
-from smolforge.corpus.quality_training import read_examples
-from smolforge.corpus.rubric import POINTS, read_label
+from smolforge.corpus.scoring import rubric
+from smolforge.corpus.scoring.label import TRIES, label, sample, write_labels
+from smolforge.corpus.scoring.rubric import POINTS, read_label
+from smolforge.corpus.scoring.training import read_examples
 from smolforge.corpus.synthesize.endpoint import Client, EndpointConfig, open_client
 from smolforge.errors import ConfigError, DataError, NetworkError
 from smolforge.hub.local import bundled

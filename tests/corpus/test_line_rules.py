@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smolforge.corpus.config import LANGUAGES
-from smolforge.corpus.line_rules import _counter, _lists, clean_lines, line_limits
+from smolforge.corpus.rules.lines import _counter, _lists, clean_lines, line_limits
 from smolforge.errors import ConfigError
 from tests.corpus.test_corpus_rules import SENTENCES
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from smolforge.corpus.model_config import QualityConfig
-from smolforge.corpus.quality import LONGEST, QualityModel
-from smolforge.corpus.quality_floor import floors, judge
-from smolforge.corpus.quality_training import Example, area, platt, read_examples, train
+from smolforge.corpus.scoring.config import QualityConfig
+from smolforge.corpus.scoring.floor import floors, judge
+from smolforge.corpus.scoring.quality import LONGEST, QualityModel
+from smolforge.corpus.scoring.training import Example, area, platt, read_examples, train
 from smolforge.errors import ConfigError, DataError, FormatError
 from smolforge.reliability import expected_calibration_error
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smolforge.corpus import language_model, rules
-from smolforge.corpus.code import suffix_of
 from smolforge.corpus.config import LANGUAGES
-from smolforge.corpus.features import FEATURES, features_of
-from smolforge.corpus.language import detect_all
-from smolforge.corpus.mathematics import mathematical
+from smolforge.corpus.rules import limits as rules
+from smolforge.corpus.rules.code import suffix_of
+from smolforge.corpus.rules.mathematics import mathematical
+from smolforge.corpus.text import language_model
+from smolforge.corpus.text.features import FEATURES, features_of
+from smolforge.corpus.text.language import detect_all
 from smolforge.errors import ConfigError
 from tests.corpus.test_corpus_rules import NEIGHBOURS, SENTENCES
 

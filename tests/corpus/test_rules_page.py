@@ -10,9 +10,9 @@ import pyarrow.parquet as pq  # type: ignore[import-untyped]
 import pytest
 
 from smolforge.cli.main import main
-from smolforge.corpus.features import FEATURES
-from smolforge.corpus.language_model import NEIGHBOURS
-from smolforge.corpus.rules import load_profile
+from smolforge.corpus.rules.limits import load_profile
+from smolforge.corpus.text.features import FEATURES
+from smolforge.corpus.text.language_model import NEIGHBOURS
 from tests.corpus.test_calibrate import documents
 from tests.corpus.test_corpus_rules import SENTENCES
 

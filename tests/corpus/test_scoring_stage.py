@@ -11,8 +11,8 @@ import pytest
 
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import read_documents, read_rows
-from smolforge.corpus.quality_training import Example, train
-from smolforge.corpus.retune import retune
+from smolforge.corpus.rules.retune import retune
+from smolforge.corpus.scoring.training import Example, train
 from smolforge.corpus.stage import run
 from smolforge.store import StageContext
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from smolforge.corpus.config import LANGUAGES
-from smolforge.corpus.model_config import ToxicityConfig
-from smolforge.corpus.quality_training import Example, train
-from smolforge.corpus.toxicity import ToxicityModel, judge, term_hash
+from smolforge.corpus.scoring.config import ToxicityConfig
+from smolforge.corpus.scoring.toxicity import ToxicityModel, judge, term_hash
+from smolforge.corpus.scoring.training import Example, train
 from smolforge.errors import ConfigError
 
 FRAMES = json.loads((Path(__file__).parents[2] / "data" / "toxicity-frames.json").read_text(encoding="utf-8"))[

@@ -9,9 +9,9 @@ import pytest
 
 from smolforge.cli.columns import beside, cells
 from smolforge.cli.main import main
-from smolforge.corpus.compare import Comparison, compare
-from smolforge.corpus.explain import explain
-from smolforge.corpus.lookup import find, stored
+from smolforge.corpus.history.compare import Comparison, compare
+from smolforge.corpus.history.explain import explain
+from smolforge.corpus.history.lookup import find, stored
 from smolforge.errors import DataError
 from tests.corpus.finished_corpus import ADDRESS, TEXTS, build
 
@@ -56,7 +56,7 @@ def test_an_unknown_document_is_answered_with_the_nearest_ones(corpus: Path) -> 
 
 
 def test_the_beginning_of_several_ids_lists_them(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("smolforge.corpus.lookup.SHORTEST_PREFIX", 0)
+    monkeypatch.setattr("smolforge.corpus.history.lookup.SHORTEST_PREFIX", 0)
     with pytest.raises(DataError, match=r"'' is \d+ documents; give the id of one: .* and \d+ more"):
         find(corpus, "")
 

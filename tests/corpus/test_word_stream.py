@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smolforge.corpus.word_stream import batches, grams, word_stream
+from smolforge.corpus.scoring.word_stream import batches, grams, word_stream
 
 TEXTS = st.lists(st.text(st.sampled_from("aAbé\u0301ßİ 7٣.-_\n漢字カيَا\u0640́😀\ud800"), max_size=40), max_size=6)
 

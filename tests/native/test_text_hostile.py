@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from smolforge.corpus import _text, kernel
-from smolforge.corpus.characters import flags
+from smolforge.corpus import _text
 from smolforge.corpus.config import LANGUAGES
-from smolforge.corpus.features import FEATURES
-from smolforge.corpus.fineweb import FineWebRules
+from smolforge.corpus.rules.fineweb import FineWebRules
+from smolforge.corpus.text import kernel
+from smolforge.corpus.text.characters import flags
+from smolforge.corpus.text.features import FEATURES
 
 RULES = FineWebRules()
 HOSTILE = {

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Verdict
 from smolforge.corpus.extract.one_page import STEP
-from smolforge.corpus.language import DECLARED_ONLY, detect_all
-from smolforge.corpus.text import words
+from smolforge.corpus.text.language import DECLARED_ONLY, detect_all
+from smolforge.corpus.text.words import words
 
 _SURE_CHARACTERS = 20  # for each word asked for: a text of that length is not counted
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from smolforge.corpus.ingest.catalogue import Message
 from smolforge.corpus.ingest.gettext import Catalogue, clean
-from smolforge.corpus.text import words
+from smolforge.corpus.text.words import words
 from smolforge.store import digest_bytes
 
 # printf, Python and ICU placeholders, markup and character references: a sentence with one is a template

@@ -17,7 +17,7 @@ from smolforge.corpus.document import Document
 from smolforge.corpus.ingest.catalogue import Message, parse_mo, parse_po
 from smolforge.corpus.ingest.packages import Package, find_package
 from smolforge.corpus.ingest.report import Ledger, SourceRecord
-from smolforge.corpus.text import words
+from smolforge.corpus.text.words import words
 from smolforge.errors import DataError
 
 # Where a language is published under several locales, the one with most translations is taken (ties: this order).

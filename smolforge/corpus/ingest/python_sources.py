@@ -17,7 +17,7 @@ from pathlib import Path
 from smolforge.corpus.config import CorpusConfig, SourceSpec
 from smolforge.corpus.document import Document
 from smolforge.corpus.ingest.report import Ledger, SourceRecord
-from smolforge.corpus.text import split_text
+from smolforge.corpus.text.words import split_text
 from smolforge.store import digest_bytes
 
 _LICENCE = "PSF-2.0"

@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from smolforge.corpus.text import printable
+from smolforge.corpus.text.words import printable
 
 MAX_PROBLEMS, MAX_PROBLEMS_OF_FILE = 1000, 20
 _CHARACTERS = 5000  # of a path or message

@@ -21,7 +21,7 @@ from smolforge.corpus.ingest.python_sources import open_python, read_stdlib, rea
 from smolforge.corpus.ingest.remote import join
 from smolforge.corpus.ingest.report import Ledger, SourceRecord
 from smolforge.corpus.rows import STEP, Row
-from smolforge.corpus.text import printable, split_text
+from smolforge.corpus.text.words import printable, split_text
 
 _PACKED, _UNPACKED = (".gz", ".zst"), 3  # packed text unpacks to three times its size, about
 Read = tuple[Document, Verdict | None]  # a document, and the verdict of reading where that failed (text may be "")

@@ -26,7 +26,7 @@ from smolforge.corpus.synthesize.format import Format, load_format
 from smolforge.corpus.synthesize.generated_config import GeneratedConfig, GeneratedSet
 from smolforge.corpus.synthesize.judging import scores
 from smolforge.corpus.synthesize.sources import choose, read_chosen
-from smolforge.corpus.text import fold
+from smolforge.corpus.text.words import fold
 from smolforge.store import StageContext, digest_bytes, write_json
 from smolforge.store.atomic import writing
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from smolforge.corpus.document import Document, read_documents, read_rows
 from smolforge.corpus.split import draw
-from smolforge.corpus.text import split_text
+from smolforge.corpus.text.words import split_text
 from smolforge.errors import DataError
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from smolforge.corpus.document import Document, read_rows
-from smolforge.corpus.history import Cluster, clusters
-from smolforge.corpus.lookup import stored
+from smolforge.corpus.history.document import Cluster, clusters
+from smolforge.corpus.history.lookup import stored
 from smolforge.errors import DataError
 from smolforge.store import read_json
 

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from smolforge.corpus.compare import compare
 from smolforge.corpus.fates import masked
-from smolforge.corpus.history import Cluster
+from smolforge.corpus.history.compare import compare
+from smolforge.corpus.history.document import Cluster
 from smolforge.recipe.report.blocks import (
     Block,
     Cell,

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from smolforge.corpus.text import printable
+from smolforge.corpus.text.words import printable
 from tests.corpus.hostile.common import ANY, DROPPED, PROBLEM, TEXT, Hostile, file, good_text, noise, places, quiet
 from tests.corpus.hostile.tables import _arrow, _table
 

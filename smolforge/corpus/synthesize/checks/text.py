@@ -9,11 +9,11 @@ import re
 from collections import Counter
 
 from smolforge.corpus.config import LANGUAGES, LanguageConfig
-from smolforge.corpus.language import detect, judge
 from smolforge.corpus.synthesize.bitext import names, numbers
 from smolforge.corpus.synthesize.candidate import PASSED, Candidate, Finding
 from smolforge.corpus.synthesize.limits import Limits
-from smolforge.corpus.text import words
+from smolforge.corpus.text.language import detect, judge
+from smolforge.corpus.text.words import words
 
 _LOOP = 4  # words of the n-grams whose return is a loop
 _ROW = re.compile(r"^\s*\|(.+)\|\s*$")

@@ -1,0 +1,1 @@
+"""Duplicates: exact copies, near copies, boilerplate lines and repeated passages."""

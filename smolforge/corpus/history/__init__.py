@@ -1,0 +1,1 @@
+"""What happened to a document, read from the tables of a finished corpus."""

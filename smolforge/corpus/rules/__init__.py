@@ -1,0 +1,1 @@
+"""Quality rules as data, and what judges documents by them."""

@@ -1,0 +1,1 @@
+"""Models that score documents: quality and toxicity, the labels they learn from."""
