@@ -74,7 +74,7 @@ def test_a_cache_that_cannot_be_written_to_is_done_without(cache: Path) -> None:
 
 def test_tables_from_the_cache_are_those_made_without_it(tmp_path: Path) -> None:
     program = (
-        "import sys; from smolforge.corpus import characters as c; from smolforge.store import digest_bytes\n"
+        "import sys; from smolforge.corpus.text import characters as c; from smolforge.store import digest_bytes\n"
         "print([digest_bytes(table().tobytes()) for table in (c.flags, c.lower_table, c.normal_table)])"
     )
     environment = {"SMOLFORGE_CACHE": str(tmp_path), "PATH": ""}
