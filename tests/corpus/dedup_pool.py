@@ -13,10 +13,11 @@ import pyarrow.parquet as pq
 
 from smolforge.corpus.config import DedupConfig, EngineConfig
 from smolforge.corpus.dedup.exact import fingerprint
-from smolforge.corpus.dedup.near import nomination_keys
+from smolforge.corpus.dedup.minhash import U64, band_keys, shingles, word_hashes
 from smolforge.corpus.dedup.tables import ROW_BITS, ROW_MASK, Copies, Pool, Shard, names_of
 from smolforge.corpus.engine.inline import InlineLauncher
 from smolforge.corpus.engine.wave import Runner
+from smolforge.corpus.text.words import nomination_words
 from smolforge.store import QuietProgress
 
 
@@ -92,3 +93,9 @@ def named_rows(copies: Copies, given: Pool, indexes: Sequence[Path] = ()) -> lis
     partners = copies.table["partner"].to_numpy()
     names = names_of(partners, given, indexes).of(partners)
     return [row | {"partner_id": name} for row, name in zip(copies.table.to_pylist(), names, strict=True)]
+
+
+def nomination_keys(text: str, language: str, config: DedupConfig, cache: dict[str, int]) -> U64:
+    """Return the band keys of a text over normalised word n-grams (characters where a character is a word)."""
+    hashes = word_hashes(nomination_words(text, language), cache)
+    return band_keys(shingles(hashes, config.shingle), config.bands, config.rows)

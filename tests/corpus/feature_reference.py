@@ -11,14 +11,14 @@ from collections.abc import Sequence
 
 from smolforge.corpus.text.characters import BULLETS, LINE_ENDS, is_mathematical
 from smolforge.corpus.text.kernel import word_lists
-from smolforge.corpus.text.words import lines, paragraphs, words
+from smolforge.corpus.text.words import lines, words
 
 _RUN = re.compile(r"[A-Za-z0-9+/=]{64,}")
 _ESCAPED = re.compile(r"(?:(?:0[xX]|\\[xu])[0-9a-fA-F]{1,8}+[,;\s]{0,16}+){16,}+")
 
 
 def features(text: str, language: str) -> dict[str, float]:
-    found, rows, blocks = words(text, language), lines(text), paragraphs(text)
+    found, rows, blocks = words(text, language), lines(text), _paragraphs(text)
     n_words, n_lines, n_characters = max(1, len(found)), max(1, len(rows)), max(1, len(text))
     lists, lowered, characters = word_lists(), text.lower(), sum(map(len, found))
     encoded = [*filter(_looks_encoded, _RUN.findall(text)), *_ESCAPED.findall(text)]
@@ -95,3 +95,7 @@ def _again(found: Sequence[str], n: int) -> int:
             covered.update(range(i, i + n))
         seen.add(gram)
     return sum(len(found[i]) for i in covered)
+
+
+def _paragraphs(text: str) -> list[str]:
+    return [block for block in (raw.strip() for raw in re.split(r"\n\s*\n", text)) if block]

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from smolforge.corpus.config import DedupConfig
 from smolforge.corpus.dedup.minhash import contained_share
-from smolforge.corpus.dedup.near import nomination_keys
 from smolforge.corpus.dedup.near_texts import print_of
-from tests.corpus.dedup_pool import Text
+from tests.corpus.dedup_pool import Text, nomination_keys
 
 
 def find(texts: Sequence[Text], config: DedupConfig) -> tuple[dict[str, tuple[str, float]], set[frozenset[str]]]:

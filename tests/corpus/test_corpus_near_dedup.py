@@ -12,14 +12,14 @@ import pytest
 
 from smolforge.corpus.config import DedupConfig
 from smolforge.corpus.dedup.minhash import band_keys, contained_share, mix, shingles, word_hashes
-from smolforge.corpus.dedup.near import find_near_copies, nomination_keys
+from smolforge.corpus.dedup.near import find_near_copies
 from smolforge.corpus.dedup.near_component import Component, Nominated
 from smolforge.corpus.dedup.near_texts import print_of
 from smolforge.corpus.dedup.tables import NearCopies, Pool
 from smolforge.errors import DataError
 from smolforge.store import digest_file
 from tests.corpus import near_reference
-from tests.corpus.dedup_pool import Text, ids_of, named_rows, pool, runner, with_masks
+from tests.corpus.dedup_pool import Text, ids_of, named_rows, nomination_keys, pool, runner, with_masks
 
 CONFIG = DedupConfig(wipe_out_share=1.0)
 NOUNS = "river lamp window stone garden letter bridge kitchen violin engine market winter doctor forest".split()  # noqa: SIM905

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.dedup.minhash import contained_share
-from smolforge.corpus.dedup.near_texts import verification_shingles
+from smolforge.corpus.dedup.near_texts import print_of
 from smolforge.corpus.document import DROP_FIELDS, FIELDS, Document, read_documents, read_rows
 from smolforge.corpus.ingest import Ingestion
 from smolforge.corpus.stage import SCRATCH, run
@@ -132,9 +132,9 @@ def test_workers_are_no_part_of_the_identity(own: Path) -> None:
 def test_split_is_disjoint_and_no_held_out_text_is_in_kept(built: Path) -> None:
     kept, held = table(built, "kept"), table(built, "held_out")
     for language in {d.language for d in held}:
-        prints = [verification_shingles(d.text, language) for d in kept if d.language == language]
+        prints = [print_of(d.text, language).shingles for d in kept if d.language == language]
         for document in (d for d in held if d.language == language):
-            own_print = verification_shingles(document.text, language)
+            own_print = print_of(document.text, language).shingles
             assert max((contained_share(own_print, other) for other in prints), default=0) < 0.9, document.url
 
 

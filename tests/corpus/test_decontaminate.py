@@ -247,7 +247,7 @@ def test_a_search_for_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such folder"):
         read_pack(tmp_path / "none")
     with pytest.raises(DataError, match="no questions in it"):
-        Contamination.of_folder(DecontaminationConfig(benchmarks=str(tmp_path)))
+        read_pack(tmp_path)
     (tmp_path / "a.jsonl").write_text('{"words": "x"}\n')
     with pytest.raises(DataError, match=r"a\.jsonl: row 1: no question in columns words"):
         read_pack(tmp_path)

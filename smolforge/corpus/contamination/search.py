@@ -15,13 +15,11 @@ import itertools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from smolforge.corpus.contamination.index import CHARACTER_GRAM, ContaminationIndex, GramTable, build
-from smolforge.corpus.contamination.pack import read_pack
+from smolforge.corpus.contamination.index import CHARACTER_GRAM, ContaminationIndex, GramTable
 from smolforge.corpus.dedup.minhash import U64
 from smolforge.corpus.scoring.config import DecontaminationConfig
 from smolforge.corpus.scoring.word_stream import Ints, WordStream, batches, grams, word_stream
@@ -59,11 +57,6 @@ class Contamination:
     def __init__(self, index: ContaminationIndex, config: DecontaminationConfig) -> None:
         self.index, self.config = index, config
         self._filters = [_Filter(table.grams) for table in index.tables]
-
-    @classmethod
-    def of_folder(cls, config: DecontaminationConfig) -> Contamination:
-        """Read and index the configured folder; DataError where there is nothing to look for."""
-        return cls(build(read_pack(Path(config.benchmarks).expanduser())), config)
 
     def check_all(self, texts: Sequence[str]) -> list[tuple[Match, ...]]:
         """Return the items each text holds, best first; () for a clean one. Any language: words decide."""

@@ -19,7 +19,6 @@ import numpy as np
 
 from smolforge.corpus.config import DedupConfig
 from smolforge.corpus.dedup.components import ROW_BYTES, Components, bucket_job, bundles, components, write_keys
-from smolforge.corpus.dedup.minhash import U64, band_keys, shingles, word_hashes
 from smolforge.corpus.dedup.near_texts import TextsArgument, texts_job
 from smolforge.corpus.dedup.near_verify import VerifyArgument, verify_job
 from smolforge.corpus.dedup.shuffle import partitions_for
@@ -42,18 +41,11 @@ from smolforge.corpus.dedup.tables import (
     shard_tasks,
 )
 from smolforge.corpus.engine.task import Part, Task
-from smolforge.corpus.text.words import nomination_words
 from smolforge.errors import DataError
 from smolforge.store import read_json, write_json
 
 STEP = "near_dedup"
 BUNDLE_CHARACTERS = 16 << 20  # of nominated texts that one task compares
-
-
-def nomination_keys(text: str, language: str, config: DedupConfig, cache: dict[str, int]) -> U64:
-    """Return the band keys of a text over normalised word n-grams (characters where a character is a word)."""
-    hashes = word_hashes(nomination_words(text, language), cache)
-    return band_keys(shingles(hashes, config.shingle), config.bands, config.rows)
 
 
 def find_near_copies(pool: Pool, config: DedupConfig, runner: Waves, indexes: Sequence[Path] = ()) -> NearCopies:

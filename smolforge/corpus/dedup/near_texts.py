@@ -38,13 +38,6 @@ class TextsArgument:
     config: DedupConfig
 
 
-def verification_shingles(text: str, language: str) -> U64:
-    """Return the shingles that decide, 64 bits: lower-cased word 3-grams with their digits (5-grams of characters for
-    zh), sorted and distinct."""
-    found = words(text.lower(), language)
-    return shingles(word_hashes(found, {}), _VERIFY_CHARACTERS if language in UNSPACED else _VERIFY_WORDS)
-
-
 @dataclass(frozen=True)
 class Print:
     """What verification compares of a text, uint32, sorted and distinct: ``shingles``; all ``words``; and ``subjects``,
@@ -56,7 +49,7 @@ class Print:
 
 
 def print_of(text: str, language: str) -> Print:
-    """Return what verification compares."""
+    """Return what verification compares: lower-cased words, in 3-grams (zh: 5-grams of characters)."""
     found = word_hashes(words(text.lower(), language), {})
     size = _VERIFY_CHARACTERS if language in UNSPACED else _VERIFY_WORDS
     distinct, counts = np.unique(_upper(found), return_counts=True)

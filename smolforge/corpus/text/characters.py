@@ -83,7 +83,7 @@ def lower_table() -> NDArray[np.uint32]:
 
 
 def normal_table() -> NDArray[np.uint32]:
-    """Return uint32 (0x110000,): what ``text.nomination_words`` makes of every code point before it looks for words.
+    """Return uint32 (0x110000,): what ``words.nomination_words`` makes of every code point before it looks for words.
 
     Two values are no characters: one for a character that vanishes, one where the form depends on the neighbours
     (what composes with the character before it, marks that are sorted, the two sigmas); Python decides such a text.

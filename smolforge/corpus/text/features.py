@@ -2,7 +2,7 @@
 
 Input: texts and their languages. Output: one float32 column a feature, from the native kernel. Definitions: Gopher
 (arXiv 2112.11446, table A1), C4 (arXiv 1910.10683, section 2.2), FineWeb (arXiv 2406.17557, section 3), The Stack for
-code (arXiv 2211.15533, 2402.19173). Words, lines and paragraphs are those of ``text.py``.
+code (arXiv 2211.15533, 2402.19173). Words are those of ``words.py``.
 """
 
 from __future__ import annotations

@@ -100,5 +100,5 @@ def nominate(
 
 
 def words_of(text: str, language: str) -> list[str]:
-    """Return the words as the kernel sees them (``text.words`` is the same in Python)."""
+    """Return the words as the kernel sees them (``words.words`` is the same in Python)."""
     return _kernel().words(text, _numbers().get(language, 0))

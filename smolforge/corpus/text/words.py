@@ -1,4 +1,4 @@
-"""Words, lines and paragraphs: the one splitter that rules, fingerprints and shingles share.
+"""Words and lines: the one splitter that rules, fingerprints and shingles share.
 
 Input: raw text and a language code. Output: lists of strings; floors in ``rules/`` are tied to this splitter.
 """
@@ -25,7 +25,6 @@ _NO_TEXT = re.compile("[\udc80-\udcff]")  # what os.fsdecode makes of a byte tha
 _DIGIT = re.compile(r"\d")
 _UNBROKEN = re.compile(r"\S{1000}")
 _PIECES = re.compile(r"\S{1,1000}\s*|\s+")
-_PARAGRAPH = re.compile(r"\n\s*\n")
 
 
 def words(text: str, language: str) -> list[str]:
@@ -46,11 +45,6 @@ def words(text: str, language: str) -> list[str]:
 def lines(text: str) -> list[str]:
     """Return the non-empty lines, stripped."""
     return [line for line in (raw.strip() for raw in text.splitlines()) if line]
-
-
-def paragraphs(text: str) -> list[str]:
-    """Return the non-empty blocks between blank lines, stripped."""
-    return [block for block in (raw.strip() for raw in _PARAGRAPH.split(text)) if block]
 
 
 def normalize(form: Literal["NFC", "NFD"], text: str) -> str:
