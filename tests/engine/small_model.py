@@ -16,6 +16,7 @@ from smolforge.generator import Event, TextDelta
 
 VOCABULARY = 50
 PAGE = 8
+PATIENCE = 600.0  # seconds to wait for a thread on a busy machine; waits end with their event
 
 
 class SmallPages:

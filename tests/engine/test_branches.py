@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from smolforge.engine.branches import Branching
 from smolforge.engine.work import Branch, Rows, Stopped
 from smolforge.errors import DataError
-from tests.engine.small_model import PAGE, Writing, greedy, logits_after
+from tests.engine.small_model import PAGE, PATIENCE, Writing, greedy, logits_after
 from tests.engine.test_scheduler import Setup
 
 PROMPTS = [[1, 2, 3], list(range(16)), [4] * 21, [*range(20), 9]]
@@ -59,22 +59,22 @@ def test_rows_do_not_depend_on_company_chunks_or_few_pages(limits: dict[str, int
         jobs = [made.scheduler.submit(Looking(prompt, BRANCHES)) for prompt in PROMPTS]
         writer = made.scheduler.submit(Writing([1, 2, 3], 12))
         for job, prompt in zip(jobs, PROMPTS, strict=True):
-            assert same(job.result(60), expected(prompt))
-        assert writer.result(60) == greedy([1, 2, 3], 12)
+            assert same(job.result(PATIENCE), expected(prompt))
+        assert writer.result(PATIENCE) == greedy([1, 2, 3], 12)
     assert made.pages_in_use() == 0
     made.scheduler.close()
 
 
 def test_a_prompt_and_all_its_branches_take_two_passes() -> None:
     made = Setup()
-    made.scheduler.submit(Looking(PROMPTS[3], [Branch((i, i + 1), (1,)) for i in range(40)])).result(60)
+    made.scheduler.submit(Looking(PROMPTS[3], [Branch((i, i + 1), (1,)) for i in range(40)])).result(PATIENCE)
     assert made.model.calls == 2 and made.model.rows == len(PROMPTS[3]) + 80
     made.scheduler.close()
 
 
 def test_branches_leave_nothing_behind_in_the_prefix_store() -> None:
     made = Setup()
-    made.scheduler.submit(Looking(list(range(3 * PAGE)), BRANCHES)).result(60)
+    made.scheduler.submit(Looking(list(range(3 * PAGE)), BRANCHES)).result(PATIENCE)
     assert made.scheduler.between_steps(lambda: len(made.scheduler.runner.store)) == 0
     made.scheduler.close()
 
@@ -83,9 +83,9 @@ def test_work_that_fails_at_its_branches_ends_alone_and_frees_its_pages() -> Non
     made = Setup()
     bad = made.scheduler.submit(Looking(PROMPTS[2], BRANCHES, fails=True))
     good = made.scheduler.submit(Looking(PROMPTS[2], BRANCHES))
-    assert same(good.result(60), expected(PROMPTS[2]))
+    assert same(good.result(PATIENCE), expected(PROMPTS[2]))
     with pytest.raises(ValueError, match="broken work"):
-        bad.result(60)
+        bad.result(PATIENCE)
     assert made.pages_in_use() == 0
     made.scheduler.close()
 
@@ -95,9 +95,9 @@ def test_a_pass_that_fails_harms_only_the_work_with_the_branch_at_fault() -> Non
     made.model.poison = 42
     bad = made.scheduler.submit(Looking(PROMPTS[0], [Branch((42,), (0,))]))
     good = made.scheduler.submit(Looking(PROMPTS[2], BRANCHES))
-    assert same(good.result(60), expected(PROMPTS[2]))
+    assert same(good.result(PATIENCE), expected(PROMPTS[2]))
     with pytest.raises(RuntimeError, match="poisoned"):
-        bad.result(60)
+        bad.result(PATIENCE)
     made.scheduler.close()
 
 
@@ -105,11 +105,11 @@ def test_work_cancelled_between_prompt_and_branches_is_stopped() -> None:
     made = Setup()
     made.hold()
     job = made.scheduler.submit(Looking(PROMPTS[0], BRANCHES))
-    assert made.inside.wait(60)
+    assert made.inside.wait(PATIENCE)
     job.cancel()
     made.let_go()
     with pytest.raises(Stopped):
-        job.result(60)
+        job.result(PATIENCE)
     assert made.pages_in_use() == 0
     made.scheduler.close()
 

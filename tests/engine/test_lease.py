@@ -11,7 +11,7 @@ from smolforge.engine.admission import Limits, Overloaded
 from smolforge.engine.lease import Lease
 from smolforge.engine.scheduler import Scheduler
 from smolforge.engine.work import Stopped
-from tests.engine.small_model import SmallModel, SmallPages, Writing, greedy
+from tests.engine.small_model import PATIENCE, SmallModel, SmallPages, Writing, greedy
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def gate() -> threading.Event:
 @pytest.fixture
 def scheduler(gate: threading.Event) -> Iterator[Scheduler]:
     model = SmallModel()
-    model.before_call = lambda: gate.wait(60)
+    model.before_call = lambda: gate.wait(PATIENCE)
     made = Scheduler(model, SmallPages(64), 256, Limits(running=2, waiting=2))  # type: ignore[arg-type]
     yield made
     gate.set()
@@ -38,8 +38,8 @@ def test_its_end_cancels_its_own_work_alone(scheduler: Scheduler, gate: threadin
     ended, kept = mine.submit(Writing([1, 2], 100)), other.submit(Writing([3, 4], 20))
     mine.end()
     gate.set()
-    assert kept.result(60) == greedy([3, 4], 20)
-    ended.result(60)
+    assert kept.result(PATIENCE) == greedy([3, 4], 20)
+    ended.result(PATIENCE)
     assert ended.work.stopped == "cancelled" and kept.work.stopped is None
     with pytest.raises(Stopped, match="cancelled"):
         mine.submit(Writing([1], 1))
@@ -48,7 +48,7 @@ def test_its_end_cancels_its_own_work_alone(scheduler: Scheduler, gate: threadin
 def test_its_time_is_the_time_of_everything_in_it(scheduler: Scheduler) -> None:
     lease = Lease(scheduler, 600)
     work = Writing([1, 2], 3, timeout=5)
-    lease.submit(work).result(60)
+    lease.submit(work).result(PATIENCE)
     assert work.timeout == 5  # a shorter one stays
     late = Lease(scheduler, 0)
     assert late.late and not lease.late
@@ -59,7 +59,7 @@ def test_its_time_is_the_time_of_everything_in_it(scheduler: Scheduler) -> None:
 def test_a_full_queue_is_waited_for_while_own_work_runs(scheduler: Scheduler) -> None:
     lease = Lease(scheduler, 600)
     jobs = [lease.submit(Writing([i, 7], 5), block=True) for i in range(1, 12)]
-    assert [job.result(60) for job in jobs] == [greedy([i, 7], 5) for i in range(1, 12)]
+    assert [job.result(PATIENCE) for job in jobs] == [greedy([i, 7], 5) for i in range(1, 12)]
 
 
 def test_a_queue_full_of_others_refuses(scheduler: Scheduler, gate: threading.Event) -> None:

@@ -10,7 +10,7 @@ from smolforge.engine import prefix_file
 from smolforge.engine.admission import Limits
 from smolforge.engine.scheduler import Scheduler
 from smolforge.errors import FormatError
-from tests.engine.small_model import VOCABULARY, SmallModel, SmallPages, Writing, greedy
+from tests.engine.small_model import PATIENCE, VOCABULARY, SmallModel, SmallPages, Writing, greedy
 
 PROMPT = list(range(30))
 
@@ -26,7 +26,7 @@ def belongs(engine: Scheduler, **changes: str) -> dict[str, str]:
 def saved(path: Path) -> Path:
     engine = scheduler()
     for prompt in (PROMPT, [*PROMPT[:16], 5, 5, 5]):
-        engine.submit(Writing(prompt, 20)).result(20)
+        engine.submit(Writing(prompt, 20)).result(PATIENCE)
     pages = engine.between_steps(lambda: prefix_file.save(engine.runner.store, path, belongs(engine)))
     assert pages == len(engine.runner.store) > 6
     engine.close()
@@ -43,7 +43,7 @@ def test_a_restart_answers_from_the_file(tmp_path: Path) -> None:
     engine = scheduler()
     assert load(engine, path) > 6
     work = Writing([*PROMPT, *greedy(PROMPT, 20)], 10)
-    assert engine.submit(work).result(20) == greedy([*PROMPT, *greedy(PROMPT, 20)], 10)
+    assert engine.submit(work).result(PATIENCE) == greedy([*PROMPT, *greedy(PROMPT, 20)], 10)
     assert work.cached >= 48
     assert load(engine, path) == 0, "what is there already is not taken again"
     engine.close()
@@ -53,7 +53,7 @@ def test_a_store_with_little_room_takes_what_fits(tmp_path: Path) -> None:
     path = saved(tmp_path / "prefixes.safetensors")
     engine = scheduler(stored=3)
     assert load(engine, path) == 3
-    assert engine.submit(Writing(PROMPT, 5)).result(20) == greedy(PROMPT, 5)
+    assert engine.submit(Writing(PROMPT, 5)).result(PATIENCE) == greedy(PROMPT, 5)
     engine.close()
 
 
@@ -80,7 +80,7 @@ def test_a_torn_or_changed_file_is_refused(tmp_path: Path) -> None:
 def test_a_save_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = saved(tmp_path / "prefixes.safetensors")
     before, engine = path.read_bytes(), scheduler()
-    engine.submit(Writing(PROMPT, 20)).result(20)
+    engine.submit(Writing(PROMPT, 20)).result(PATIENCE)
     monkeypatch.setattr(SmallPages, "read", lambda self, page: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         engine.between_steps(lambda: prefix_file.save(engine.runner.store, path, belongs(engine)))

@@ -18,13 +18,14 @@ from smolforge.engine.scheduler import Closed, Scheduler
 from smolforge.engine.step import read_prompts
 from smolforge.engine.work import Embedding, Scoring, Stopped, Warming, Work
 from smolforge.errors import DataError
-from tests.engine.small_model import PAGE, SmallModel, SmallPages, Writing, greedy, logits_after
+from tests.engine.small_model import PAGE, PATIENCE, SmallModel, SmallPages, Writing, greedy, logits_after
 
 PROMPTS = [[1, 2, 3], list(range(20)), [7] * 33, [*range(20), 9, 9, 9], [5]]
 
 
 class Setup:
-    """A scheduler over the small model; ``hold`` keeps its thread inside a call until ``let_go``."""
+    """A scheduler over the small model; ``hold`` keeps its thread inside a call, the one behind ``calls`` more, until
+    ``let_go``."""
 
     def __init__(self, pages: int = 64, context: int = 200, **limits: Any) -> None:
         self.model, self.memory = SmallModel(), SmallPages(pages)
@@ -32,13 +33,16 @@ class Setup:
         self._gate = threading.Event()
         self.inside = threading.Event()
 
-    def hold(self) -> None:
+    def hold(self, calls: int = 0) -> None:
         self._gate.clear()
         self.inside.clear()
+        free = self.model.calls + calls
 
         def wait() -> None:
+            if self.model.calls < free:
+                return
             self.inside.set()
-            assert self._gate.wait(10)
+            assert self._gate.wait(PATIENCE)
 
         self.model.before_call = wait
 
@@ -69,44 +73,44 @@ def test_answers_do_not_depend_on_company_chunks_drafts_or_cache() -> None:
                     for prompt, answer in zip(PROMPTS, expected, strict=True)
                 ]
                 jobs = [made.scheduler.submit(work) for work in works]
-                assert [job.result(20) for job in jobs] == expected
+                assert [job.result(PATIENCE) for job in jobs] == expected
             assert works[2].cached == 32
             made.scheduler.close()
 
 
 def test_right_drafts_save_steps(setup: Setup) -> None:
     answer = greedy([1, 2], 24)
-    setup.scheduler.submit(Writing([1, 2], 24)).result(20)
+    setup.scheduler.submit(Writing([1, 2], 24)).result(PATIENCE)
     plain = setup.model.calls
-    setup.scheduler.submit(Writing([1, 2], 24, guess=answer)).result(20)
+    setup.scheduler.submit(Writing([1, 2], 24, guess=answer)).result(PATIENCE)
     assert setup.model.calls - plain <= plain // 4
 
 
 def test_a_prompt_is_computed_once_for_requests_that_come_together(setup: Setup) -> None:
     setup.hold()
     first = setup.scheduler.submit(Writing([9], 1))
-    setup.inside.wait(10)
+    assert setup.inside.wait(PATIENCE)
     prompt = list(range(40))
     jobs = [setup.scheduler.submit(Writing([*prompt, i], 2)) for i in range(4)]
     setup.let_go()
-    assert [job.result(20) for job in [first, *jobs]][1:] == [greedy([*prompt, i], 2) for i in range(4)]
+    assert [job.result(PATIENCE) for job in [first, *jobs]][1:] == [greedy([*prompt, i], 2) for i in range(4)]
     assert setup.model.rows < 40 + 4 * (PAGE + 3)
 
 
 def test_the_next_turn_starts_from_the_answer_before_it(setup: Setup) -> None:
     prompt = list(range(12))
-    answer = setup.scheduler.submit(Writing(prompt, 30)).result(20)
+    answer = setup.scheduler.submit(Writing(prompt, 30)).result(PATIENCE)
     turn = Writing([*prompt, *answer, 4, 4], 3)
-    setup.scheduler.submit(turn).result(20)
+    setup.scheduler.submit(turn).result(PATIENCE)
     assert turn.cached >= 40
 
 
 def test_warming_leaves_nothing_to_read(setup: Setup) -> None:
     prompt = list(range(30))
-    assert setup.scheduler.submit(Warming(prompt)).result(20) == 0
-    assert setup.scheduler.submit(Warming(prompt[:24])).result(20) == 24
+    assert setup.scheduler.submit(Warming(prompt)).result(PATIENCE) == 0
+    assert setup.scheduler.submit(Warming(prompt[:24])).result(PATIENCE) == 24
     before = setup.model.rows
-    setup.scheduler.submit(Writing([*prompt[:24], 1], 1)).result(20)
+    setup.scheduler.submit(Writing([*prompt[:24], 1], 1)).result(PATIENCE)
     assert setup.model.rows - before == 1
 
 
@@ -117,16 +121,19 @@ def test_scores_are_those_of_the_whole_sequence(setup: Setup) -> None:
         for at in range(len(prompt), len(known)):
             row = logits_after(known[:at]).astype(np.float64)
             expected.append(row[known[at]] - np.log(np.exp(row).sum()))
-        got = setup.scheduler.submit(Scoring(prompt, continuation)).result(20)
+        got = setup.scheduler.submit(Scoring(prompt, continuation)).result(PATIENCE)
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 def test_a_short_request_is_answered_while_a_long_prompt_is_read() -> None:
     made = Setup(pages=256, context=1500, chunk=32)
+    made.hold()
     long = made.scheduler.submit(Writing([3] * 1200, 1))
+    assert made.inside.wait(PATIENCE)
     short = made.scheduler.submit(Writing([1, 2], 3))
-    assert short.result(60) == greedy([1, 2], 3)
-    assert long.result(60) == greedy([3] * 1200, 1)
+    made.let_go()
+    assert short.result(PATIENCE) == greedy([1, 2], 3)
+    assert long.result(PATIENCE) == greedy([3] * 1200, 1)
     assert short.ended < long.ended
     made.scheduler.close()
 
@@ -137,7 +144,7 @@ def test_a_long_prompt_gets_on_though_shorter_ones_keep_coming() -> None:
     others = 0
     while not long.done and others < 400:
         jobs = [made.scheduler.submit(Writing([others % 50, i, *range(30)], 1)) for i in range(3)]
-        others += len([job.result(20) for job in jobs])
+        others += len([job.result(PATIENCE) for job in jobs])
     assert long.done
     made.scheduler.close()
 
@@ -146,19 +153,21 @@ def test_higher_priority_goes_first() -> None:
     made = Setup(running=1)
     made.hold()
     busy = made.scheduler.submit(Writing([1], 1))
-    made.inside.wait(10)
+    assert made.inside.wait(PATIENCE)
     low, high = made.scheduler.submit(Writing([2], 2)), made.scheduler.submit(Writing([3], 2, priority=1))
     made.let_go()
     for job in (busy, low, high):
-        job.result(20)
+        job.result(PATIENCE)
     assert high.ended < low.started
     made.scheduler.close()
 
 
 def test_cancelling_frees_pages_at_the_next_step(setup: Setup) -> None:
+    setup.hold(calls=1)
     job = setup.scheduler.submit(Writing([1, 2, 3], 190))
     next(iter(job))  # leaving the iteration cancels
-    job.result(20)
+    setup.let_go()
+    job.result(PATIENCE)
     assert job.work.stopped == "cancelled" and len(job.work.tokens) < 190
     assert setup.pages_in_use() == 0
 
@@ -167,14 +176,14 @@ def test_a_queued_request_can_be_cancelled_and_runs_out_of_time() -> None:
     made = Setup(running=1)
     made.hold()
     busy = made.scheduler.submit(Writing([1], 2))
-    made.inside.wait(10)
+    assert made.inside.wait(PATIENCE)
     dropped = made.scheduler.submit(Writing([2], 5))
     late = made.scheduler.submit(Writing([3], 5, timeout=0.01))
     dropped.cancel()
     threading.Event().wait(0.05)
     made.let_go()
-    assert busy.result(20) == greedy([1], 2)
-    assert (dropped.result(20), late.result(20)) == ([], [])
+    assert busy.result(PATIENCE) == greedy([1], 2)
+    assert (dropped.result(PATIENCE), late.result(PATIENCE)) == ([], [])
     assert (dropped.work.stopped, late.work.stopped) == ("cancelled", "timeout")
     made.scheduler.close()
 
@@ -183,14 +192,14 @@ def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     made = Setup(running=1, waiting=2)
     made.hold()
     jobs = [made.scheduler.submit(Writing([1], 1))]
-    made.inside.wait(10)
+    assert made.inside.wait(PATIENCE)
     jobs += [made.scheduler.submit(Writing([i], 1)) for i in (2, 3)]
     with pytest.raises(Overloaded, match=r"2 requests are waiting already; try again in \d+ s") as caught:
         made.scheduler.submit(Writing([4], 1))
     assert caught.value.retry_after >= 1
     threading.Timer(0.05, made.let_go).start()
     jobs.append(made.scheduler.submit(Writing([4], 1), block=True))
-    assert [job.result(20) for job in jobs] == [greedy([i], 1) for i in (1, 2, 3, 4)]
+    assert [job.result(PATIENCE) for job in jobs] == [greedy([i], 1) for i in (1, 2, 3, 4)]
     made.scheduler.close()
 
 
@@ -205,7 +214,7 @@ def test_where_pages_run_out_jobs_wait_and_answer_the_same() -> None:
     made = Setup(pages=24, context=120)
     prompts = [[i, i + 1, i + 2] for i in range(6)]
     jobs = [made.scheduler.submit(Writing(prompt, 80)) for prompt in prompts]  # 11 pages each in the end
-    assert [job.result(60) for job in jobs] == [greedy(prompt, 80) for prompt in prompts]
+    assert [job.result(PATIENCE) for job in jobs] == [greedy(prompt, 80) for prompt in prompts]
     assert made.pages_in_use() == 0
     made.scheduler.close()
 
@@ -213,13 +222,13 @@ def test_where_pages_run_out_jobs_wait_and_answer_the_same() -> None:
 def test_requests_that_share_a_long_prompt_run_together_where_it_fits_only_once() -> None:
     made = Setup(pages=56, context=250)
     prompt = [int(token) for token in np.random.default_rng(1).integers(0, 50, 200)]  # 25 of 56 pages
-    made.scheduler.submit(Warming(prompt)).result(20)
+    made.scheduler.submit(Warming(prompt)).result(PATIENCE)
     made.hold()
     jobs = [made.scheduler.submit(Writing([1], 1))]
-    made.inside.wait(10)
+    assert made.inside.wait(PATIENCE)
     jobs += [made.scheduler.submit(Writing([*prompt, i], 6)) for i in range(4)]
     made.let_go()
-    assert [job.result(20) for job in jobs][1:] == [greedy([*prompt, i], 6) for i in range(4)]
+    assert [job.result(PATIENCE) for job in jobs][1:] == [greedy([*prompt, i], 6) for i in range(4)]
     assert jobs[4].started < jobs[1].ended, "the last one began before the first one ended"
     made.scheduler.close()
 
@@ -227,18 +236,18 @@ def test_requests_that_share_a_long_prompt_run_together_where_it_fits_only_once(
 def test_a_request_that_breaks_leaves_the_others_alone(setup: Setup) -> None:
     setup.hold()
     blocker = setup.scheduler.submit(Writing([1], 1))
-    setup.inside.wait(10)
+    assert setup.inside.wait(PATIENCE)
     good = [setup.scheduler.submit(Writing([i], 20)) for i in (2, 3)]
     broken = setup.scheduler.submit(Writing([4], 20, fail_at=5))
     setup.model.poison = 77  # outside the vocabulary: nobody else writes it
     poisoned = setup.scheduler.submit(Writing([77], 20))
     setup.let_go()
-    blocker.result(20)
+    blocker.result(PATIENCE)
     with pytest.raises(ValueError, match="broken request"):
-        broken.result(20)
+        broken.result(PATIENCE)
     with pytest.raises(RuntimeError, match="poisoned"):
         list(poisoned)
-    assert [job.result(20) for job in good] == [greedy([i], 20) for i in (2, 3)]
+    assert [job.result(PATIENCE) for job in good] == [greedy([i], 20) for i in (2, 3)]
     assert setup.pages_in_use() == 0
 
 
@@ -261,21 +270,26 @@ def test_an_event_loop_that_goes_away_cancels_only_its_own_job(setup: Setup) -> 
         return job
 
     job = asyncio.run(read_one())
-    assert setup.scheduler.submit(Writing([1], 5)).result(20) == greedy([1], 5)
-    assert job._done.wait(10)
+    assert setup.scheduler.submit(Writing([1], 5)).result(PATIENCE) == greedy([1], 5)
+    assert job._done.wait(PATIENCE)
     assert setup.pages_in_use() == 0
 
 
 def test_closing_ends_everything_that_waits() -> None:
-    made = Setup(running=1)
+    made = Setup(running=1, waiting=2)
     made.hold()
-    jobs = [made.scheduler.submit(Writing([i], 50)) for i in range(3)]
-    made.inside.wait(10)
-    threading.Timer(0.05, made.let_go).start()
-    made.scheduler.close()
+    jobs = [made.scheduler.submit(Writing([1], 50))]
+    assert made.inside.wait(PATIENCE)
+    jobs += [made.scheduler.submit(Writing([i], 50)) for i in (2, 3)]
+    closing = threading.Thread(target=made.scheduler.close)
+    closing.start()
+    with pytest.raises(Closed):  # the queue is full until it closes
+        made.scheduler.submit(Writing([4], 1), block=True)
+    made.let_go()
+    closing.join()
     for job in jobs:
         with pytest.raises(Closed):
-            job.result(5)
+            job.result(PATIENCE)
     with pytest.raises(Closed):
         made.scheduler.submit(Writing([1], 1))
     made.scheduler.close()
@@ -297,9 +311,9 @@ def test_whatever_comes_and_goes_every_answer_is_right_and_no_page_is_lost() -> 
             jobs[int(dice.integers(len(jobs)))][0].cancel()
         if dice.random() < 0.1:
             prompt = stems[i % 3]
-            assert made.scheduler.submit(Scoring(prompt, [1, 2])).result(60).shape == (2,)
+            assert made.scheduler.submit(Scoring(prompt, [1, 2])).result(PATIENCE).shape == (2,)
     for job, answer in jobs:
-        tokens = job.result(60)
+        tokens = job.result(PATIENCE)
         assert tokens == (answer[: len(tokens)] if job.cancelled else answer)
     assert made.pages_in_use() == 0
     pool, store = made.scheduler.runner.pool, made.scheduler.runner.store
@@ -312,11 +326,11 @@ def test_half_a_score_or_embedding_is_no_result(work: Work[Any]) -> None:
     made = Setup(chunk=20)
     made.hold()
     job = made.scheduler.submit(work)
-    assert made.inside.wait(10)
+    assert made.inside.wait(PATIENCE)
     job.cancel()
     made.let_go()
     with pytest.raises(Stopped, match="cancelled before the result was complete"):
-        job.result(20)
+        job.result(PATIENCE)
     assert made.pages_in_use() == 0
     made.scheduler.close()
 
@@ -365,27 +379,27 @@ def in_a_forked_child(check: Callable[[], None]) -> bool:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_jobs_of_the_parent_end_in_a_forked_child_and_go_on_in_the_parent(setup: Setup) -> None:
     done = setup.scheduler.submit(Writing([1, 2], 4))
-    done.result(20)
+    done.result(PATIENCE)
     setup.hold()
     running, waiting = (setup.scheduler.submit(Writing(prompt, 4)) for prompt in PROMPTS[:2])
-    assert setup.inside.wait(20)
+    assert setup.inside.wait(PATIENCE)
 
     def check() -> None:
         for job in (running, waiting):
             with pytest.raises(Closed):
-                job.result(60)
+                job.result(PATIENCE)
             with pytest.raises(Closed):
                 list(job)
-        assert done.result(60) == greedy([1, 2], 4)
+        assert done.result(PATIENCE) == greedy([1, 2], 4)
 
     assert in_a_forked_child(check)
     setup.let_go()
-    assert [running.result(20), waiting.result(20)] == [greedy(prompt, 4) for prompt in PROMPTS[:2]]
+    assert [running.result(PATIENCE), waiting.result(PATIENCE)] == [greedy(prompt, 4) for prompt in PROMPTS[:2]]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_forked_child_is_told_that_the_engine_is_closed(setup: Setup) -> None:
-    setup.scheduler.submit(Writing([1, 2], 4)).result(20)
+    setup.scheduler.submit(Writing([1, 2], 4)).result(PATIENCE)
 
     def check() -> None:
         with pytest.raises(Closed):
@@ -393,4 +407,4 @@ def test_a_forked_child_is_told_that_the_engine_is_closed(setup: Setup) -> None:
         setup.scheduler.close()
 
     assert in_a_forked_child(check)
-    assert setup.scheduler.submit(Writing([1, 2], 4)).result(20) == greedy([1, 2], 4), "the parent goes on"
+    assert setup.scheduler.submit(Writing([1, 2], 4)).result(PATIENCE) == greedy([1, 2], 4), "the parent goes on"
