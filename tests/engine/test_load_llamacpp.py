@@ -50,7 +50,7 @@ def llama_cpp_tokens(path: Path) -> list[list[int]]:
         request = urllib.request.Request(
             server.listening_address + "/completion", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=60) as response:
+        with urllib.request.urlopen(request, timeout=600) as response:
             answers.append(json.load(response)["tokens"])
     return answers
 

@@ -57,7 +57,7 @@ def post(server: Any, route: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(
         server.listening_address + route, json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as response:
+    with urllib.request.urlopen(request, timeout=600) as response:
         return json.load(response)
 
 

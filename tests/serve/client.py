@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-PATIENCE = 120.0  # seconds; a test machine may be slow
+PATIENCE = 600.0  # seconds; a test machine may be slow
 
 
 def eventually(happened: Callable[[], bool]) -> None:

@@ -15,7 +15,7 @@ from smolforge.errors import ConfigError
 from smolforge.serve.run import Server
 from smolforge.serve.serving import Serving
 from smolforge.serve.settings import Settings, read_keys
-from tests.serve.client import Client, eventually
+from tests.serve.client import PATIENCE, Client, eventually
 
 KEY, OTHER = "a-key-of-sufficient-length", "another-key-of-good-length"
 Serve = Callable[[Settings], AbstractContextManager[tuple[Client, Server]]]
@@ -196,7 +196,7 @@ def test_what_is_no_request_and_an_upgrade_have_one_line_each(
         return written.splitlines()
 
     written = ""
-    with socket.create_connection((client.host, client.port), timeout=60) as raw:
+    with socket.create_connection((client.host, client.port), PATIENCE) as raw:
         raw.sendall(b"quite secret words\r\n\r\n")
         assert b" 400 " in raw.makefile("rb").readline()
     eventually(lambda: any(line.startswith("127.0.0.1 - - 400 ") for line in lines()))

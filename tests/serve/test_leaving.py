@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import pytest
 
@@ -12,7 +12,7 @@ from smolforge import Engine
 from smolforge.engine.admission import Limits
 from smolforge.serve.run import Server
 from smolforge.serve.settings import Settings
-from tests.serve.client import Client, eventually
+from tests.serve.client import PATIENCE, Client, eventually
 from tests.serve.conftest import MODEL, serving
 
 CHAT = "/v1/chat/completions"
@@ -51,15 +51,21 @@ def test_a_client_that_leaves_a_task_ends_all_its_parts(client: Client, engine: 
 
 def test_a_client_that_stops_sending_is_cut_off(serve: Serve) -> None:
     with serve(Settings(port=0, arrival=0.2)) as (client, _):
-        silent = socket.create_connection((client.host, client.port), 60)
-        assert silent.recv(1) == b""  # no head came
-        half = socket.create_connection((client.host, client.port), 60)
-        half.sendall(b"POST /v1/models HT")
-        assert half.recv(1) == b""
-        body = socket.create_connection((client.host, client.port), 60)
-        head = f"POST {CHAT} HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nContent-Length: 100\r\n\r\n{{"
-        body.sendall(head.encode())
-        assert body.recv(12) == b"HTTP/1.1 408"
+        for part in (b"", b"POST /v1/models HT"):  # no head, and half of one
+            # it is suppressed that the end came before the part was sent
+            with socket.create_connection((client.host, client.port), PATIENCE) as silent, suppress(ConnectionError):
+                silent.sendall(part)
+                assert silent.recv(1) == b""
+        head = f"POST {CHAT} HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nContent-Length: 100\r\n\r\n{{".encode()
+
+        def told() -> bool:
+            """On a busy machine the head, too, may come too late: that is cut off without a word."""
+            with socket.create_connection((client.host, client.port), PATIENCE) as body, suppress(ConnectionError):
+                body.sendall(head)
+                return body.recv(12) == b"HTTP/1.1 408"
+            return False
+
+        eventually(told)
 
 
 def test_a_client_that_does_not_read_is_cut_off_and_delays_nobody(engine: Engine) -> None:
@@ -122,11 +128,14 @@ def test_too_many_open_requests_are_refused(engine: Engine) -> None:
 
 
 def test_an_answer_that_takes_too_long_is_cut_and_says_so(serve: Serve) -> None:
-    with serve(Settings(port=0, timeout=2)) as (client, _):
-        reply = client.post(CHAT, {**LONG, "n": 4})
-        for choice in reply.json["choices"]:
-            assert choice["finish_reason"] == "length" and choice["timed_out"] is True
-            assert choice["message"]["content"]
+    for seconds in (2, 10, 60):  # in which a busy machine may say nothing, which is an error
+        with serve(Settings(port=0, timeout=seconds)) as (client, _):
+            reply = client.post(CHAT, {**LONG, "n": 4})
+        if reply.status == 200 and all(choice["message"]["content"] for choice in reply.json["choices"]):
+            break
+    for choice in reply.json["choices"]:
+        assert choice["finish_reason"] == "length" and choice["timed_out"] is True
+        assert choice["message"]["content"]
 
 
 def test_a_request_that_has_said_nothing_when_time_is_up_is_an_error(serve: Serve, engine: Engine) -> None:
@@ -140,7 +149,7 @@ def test_a_body_that_is_too_large_is_refused_however_it_comes(serve: Serve) -> N
     with serve(Settings(port=0, body_bytes=1000)) as (client, _):
         assert client.post(CHAT, b"x" * 1001).status == 413
         head = f"POST {CHAT} HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nTransfer-Encoding: chunked\r\n\r\n"
-        connection = socket.create_connection((client.host, client.port), 60)
+        connection = socket.create_connection((client.host, client.port), PATIENCE)
         connection.sendall(head.encode() + b"400\r\n" + b"x" * 1024 + b"\r\n")
         assert connection.recv(12) == b"HTTP/1.1 413"
         connection.close()

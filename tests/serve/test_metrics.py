@@ -7,7 +7,7 @@ import socket
 
 from smolforge import Engine
 from smolforge.serve.settings import Settings
-from tests.serve.client import Client, eventually
+from tests.serve.client import PATIENCE, Client, eventually
 from tests.serve.conftest import serving
 
 ASK = {"messages": [{"role": "user", "content": "Name three fruits."}], "temperature": 0, "max_tokens": 8}
@@ -38,7 +38,7 @@ def test_answers_move_the_counters(client: Client) -> None:
 def test_a_client_that_leaves_while_it_sends_is_no_failure_of_the_server(client: Client) -> None:
     left, failed = (f'smolforge_http_requests_total{{route="/v1/responses",status="{code}"}}' for code in (499, 500))
     before = counters(client)
-    with socket.create_connection((client.host, client.port), 60) as connection:
+    with socket.create_connection((client.host, client.port), PATIENCE) as connection:
         head = f"POST /v1/responses HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nContent-Length: 100\r\n\r\n"
         connection.sendall(head.encode() + b"{")
     eventually(lambda: counters(client).get(left, 0) == before.get(left, 0) + 1)

@@ -35,7 +35,7 @@ def test_writers_of_one_file_at_the_same_time_leave_the_bytes_of_one(tmp_path: P
 
     def write(text: bytes) -> None:
         with writing(tmp_path / "file") as stream:
-            started.wait(60)
+            started.wait(600)
             stream.write(text)
 
     together(*(lambda text=text: write(text) for text in texts))
@@ -49,7 +49,7 @@ def test_models_written_at_the_same_time_are_whole(tmp_path: Path) -> None:
 
     def write(value: int) -> None:
         def data() -> object:
-            started.wait(60)
+            started.wait(600)
             yield np.full(256, value, np.uint8)
 
         write_gguf(tmp_path / "model.gguf", {"general.name": "x"}, [spec], data())  # type: ignore[arg-type]

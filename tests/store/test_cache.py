@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,6 @@ def test_tables_from_the_cache_are_those_made_without_it(tmp_path: Path) -> None
         "import sys; from smolforge.corpus.text import characters as c; from smolforge.store import digest_bytes\n"
         "print([digest_bytes(table().tobytes()) for table in (c.flags, c.lower_table, c.normal_table)])"
     )
-    environment = {"SMOLFORGE_CACHE": str(tmp_path), "PATH": ""}
+    environment = os.environ | {"SMOLFORGE_CACHE": str(tmp_path)}
     made, mapped = (subprocess.check_output([sys.executable, "-c", program], env=environment) for _ in range(2))
     assert made == mapped and len(list((tmp_path / "arrays").iterdir())) == 3

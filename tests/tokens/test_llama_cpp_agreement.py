@@ -73,7 +73,7 @@ def codec_and_post(
     def post(path: str, body: dict[str, Any], server: Any = server) -> Any:
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(server.listening_address + path, json.dumps(body).encode(), headers)
-        return json.load(urllib.request.urlopen(request, timeout=60))
+        return json.load(urllib.request.urlopen(request, timeout=600))
 
     return codec, post
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -224,16 +223,3 @@ def test_pairs_stay_aligned_and_are_padded_to_the_longest(tmp_path: Path) -> Non
     assert [r[0] for h in halves for r in h.tokens.tolist()] == first.tokens[:, 0].tolist()
     with pytest.raises(DataError, match="expected the same number"):
         PairReader(chosen, write_shard(tmp_path / "x", [4]), 64, 1)
-
-
-def test_a_batch_of_16_by_256_takes_about_a_millisecond(tmp_path: Path) -> None:
-    shards = [write_shard(tmp_path / str(i), random_lengths(3000, 120, i)) for i in range(4)]
-    for packing in ("stream", "whole"):
-        reader = MixtureReader([MixtureSource(str(i), [s], i + 1.0) for i, s in enumerate(shards)], 256, 0, packing)
-        reader.batch(0, 16)
-        times = []
-        for step in range(1, 40):
-            begin = time.perf_counter()
-            reader.batch(step * 16, 16)
-            times.append(time.perf_counter() - begin)
-        assert min(times) < 2e-3

@@ -206,7 +206,7 @@ def test_two_data_parallel_ranks_train_the_same_model_as_one(context: Make, tmp_
         check=True,
         cwd=Path.cwd(),
         env={**__import__("os").environ, "PYTHONPATH": str(Path.cwd())},
-        timeout=240,
+        timeout=1200,
     )
     first, second = (load_pretrained(c.work / "model").state_dict() for c in (one, two))
     for name in first:

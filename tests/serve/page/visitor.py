@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator
 
-PATIENCE = 180_000.0  # milliseconds; a test machine may be slow
+PATIENCE = 600_000.0  # milliseconds; a test machine may be slow
 
 
 class Visitor:
