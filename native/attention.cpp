@@ -13,22 +13,22 @@ Mixed from_row(const Mixed& all, int64_t row, int64_t dim) { return {all.max + r
 
 }  // namespace
 
-void Pass::attend(int& phase, int thread, const Layer& layer, int index) {
-    Scratch& own = scratch(thread);
+void Pass::attend(Walk& walk, const Layer& layer, int index) {
+    Scratch& own = scratch(walk);
     if (store_first_)
-        each(phase, static_cast<int64_t>(tiles_.size()), [&](int64_t i) {
+        each(walk, static_cast<int64_t>(tiles_.size()), [&](int64_t i) {
             const Tile& tile = tiles_[static_cast<size_t>(i)];
             for (int64_t t = 0; t < tile.tokens; ++t)
                 for (int head = 0; head < s_.n_kv_heads; ++head) store(tile, t, layer, index, head, own);
         });
-    each(phase, static_cast<int64_t>(pieces_.size()), [&](int64_t i) { attend_piece(pieces_[static_cast<size_t>(i)], layer, index, own); });
+    each(walk, static_cast<int64_t>(pieces_.size()), [&](int64_t i) { attend_piece(pieces_[static_cast<size_t>(i)], layer, index, own); });
     if (split_)
-        each(phase, static_cast<int64_t>(merges_.size()) - 1, [&](int64_t i) {
+        each(walk, static_cast<int64_t>(merges_.size()) - 1, [&](int64_t i) {
             merge_pieces(merges_[static_cast<size_t>(i)], merges_[static_cast<size_t>(i) + 1]);
         });
     const int64_t columns = s_.group() * s_.head_dim;
     if (columns % kBlockCols != 0)  // blocks of 32 reach across heads: write_rows left them
-        each(phase, b_.n, [&](int64_t row) { w_.mixed.quantize(row, 0, s_.query_size(), w_.mixed.values.at(row * s_.query_size())); });
+        each(walk, b_.n, [&](int64_t row) { w_.mixed.quantize(row, 0, s_.query_size(), w_.mixed.values.at(row * s_.query_size())); });
 }
 
 void Pass::attend_piece(const Piece& piece, const Layer& layer, int index, Scratch& own) {

@@ -27,11 +27,10 @@ void Activations::quantize(int64_t row, int64_t from, int64_t count, const float
 
 namespace {
 
-// At most: embedding, record, norm, head; in a layer: record, norm, q/k/v, store, attend, merge, quantize, o, norm, gate/up, down.
-constexpr int kPhasesOutside = 4, kPhasesOfLayer = 11;
 constexpr int64_t kOwnRows = 2;       // up to here each thread normalizes for itself rather than wait for another
 constexpr int64_t kRowsPerPiece = 8;  // of elementwise work
 constexpr int64_t kWidest = 8;        // panels of one piece
+constexpr size_t kSoonBytes = 48 << 10;    // of the next weights, asked for while a thread waits: they stay in L2
 constexpr int64_t kTileBytes = 384 << 10;  // of int8 activations that one piece reads again and again: they stay in L2
 
 int64_t pieces_of(int64_t count, int64_t each) { return (count + each - 1) / each; }
@@ -51,23 +50,42 @@ void multiply(const Packed& w, const Activations& x, int64_t row, int64_t rows, 
 }  // namespace
 
 void Pass::run(int thread) {
-    int phase = 0;
-    embed(phase);
+    Walk walk{thread};
+    embed(walk);
     for (int i = 0; i < s_.n_layers; ++i) {
         const Layer& layer = m_.layers_[static_cast<size_t>(i)];
-        record(phase, i);
-        project(phase, thread, layer);
-        attend(phase, thread, layer, i);
-        add_product(phase, thread, layer.o.packed, w_.mixed);
-        feed_forward(phase, thread, layer);
-        add_product(phase, thread, layer.down.packed, w_.hidden);
+        record(walk, i);
+        expect(walk, layer.o.packed);
+        project(walk, layer);
+        attend(walk, layer, i);
+        expect(walk, layer.gate.packed);
+        walk.soon[1] = stretch_of(walk, layer.up.packed, s_.d_ff);
+        add_product(walk, layer.o.packed, w_.mixed);
+        expect(walk, layer.down.packed);
+        feed_forward(walk, layer);
+        if (i + 1 == s_.n_layers) expect(walk, m_.head_.packed);
+        else walk.soon[0] = stretch_of(walk, m_.layers_[static_cast<size_t>(i) + 1].q.packed, s_.query_size() + 2 * s_.kv_size());
+        add_product(walk, layer.down.packed, w_.hidden);
     }
-    record(phase, s_.n_layers);
-    if (b_.m > 0) finish(phase, thread);
+    record(walk, s_.n_layers);
+    if (b_.m > 0) finish(walk);
 }
 
-void Pass::embed(int& phase) {
-    each(phase, pieces_of(b_.n, kRowsPerPiece), [&](int64_t piece) {
+// Where the thread's stretch begins in a product with `rows` outputs, of which `weights` are the first.
+Span Pass::stretch_of(const Walk& walk, const Packed& weights, int64_t rows) const {
+    const int64_t width = panels_per_piece(panels(rows)), first = w_.phases.first(pieces_of(panels(rows), width), walk.thread) * width;
+    const size_t begin = static_cast<size_t>(first) * panel_bytes(weights.kind, weights.cols);
+    if (begin >= weights.bytes) return {};
+    return {weights.data + begin, std::min(kSoonBytes, weights.bytes - begin)};
+}
+
+void Pass::expect(Walk& walk, const Packed& weights) const {
+    walk.soon[0] = stretch_of(walk, weights, weights.rows);
+    walk.soon[1] = {};
+}
+
+void Pass::embed(Walk& walk) {
+    each(walk, pieces_of(b_.n, kRowsPerPiece), [&](int64_t piece) {
         const int64_t end = std::min(b_.n, (piece + 1) * kRowsPerPiece);
         for (int64_t row = piece * kRowsPerPiece; row < end; ++row) {
             kernels().unpack_row(m_.embedding_.packed, b_.tokens[row], w_.x.at(row * s_.d_model));
@@ -89,37 +107,37 @@ void Pass::write_turns(int table, int64_t row) {
     }
 }
 
-void Pass::record(int& phase, int64_t layer) {
+void Pass::record(Walk& walk, int64_t layer) {
     if (trace_ == nullptr) return;
     const int64_t size = b_.n * s_.d_model;
-    each(phase, 1, [&](int64_t) { std::memcpy(trace_ + layer * size, w_.x.data(), sizeof(float) * static_cast<size_t>(size)); });
+    each(walk, 1, [&](int64_t) { std::memcpy(trace_ + layer * size, w_.x.data(), sizeof(float) * static_cast<size_t>(size)); });
 }
 
 template <class Body>
-void Pass::normed(int& phase, int thread, const Normed& what, int64_t pieces, Body&& body) {
+void Pass::normed(Walk& walk, const Normed& what, int64_t pieces, Body&& body) {
     const int64_t d = s_.d_model;
     const bool own = what.rows <= kOwnRows;
-    Activations& x = own ? scratch(thread).normed : w_.normed;
+    Activations& x = own ? scratch(walk).normed : w_.normed;
     auto normalize = [&](int64_t row) {
         const int64_t from = what.pick ? what.pick[row] : row;
         ops().rms_norm(w_.x.at(from * d), what.gain, d, s_.norm_eps, x.values.at(row * d));
         x.quantize(row, 0, d, x.values.at(row * d));
     };
-    if (!own) each(phase, what.rows, normalize);
+    if (!own) each(walk, what.rows, normalize);
     auto prepare = [&] {
         for (int64_t row = 0; own && row < what.rows; ++row) normalize(row);
     };
-    each(phase, pieces, prepare, [&](int64_t piece) { body(piece, x); });
+    each(walk, pieces, prepare, [&](int64_t piece) { body(piece, x); });
 }
 
-void Pass::project(int& phase, int thread, const Layer& layer) {
+void Pass::project(Walk& walk, const Layer& layer) {
     const Packed* matrices[] = {&layer.q.packed, &layer.k.packed, &layer.v.packed};
     const int64_t offsets[] = {0, s_.query_size(), s_.query_size() + s_.kv_size()}, stride = s_.query_size() + 2 * s_.kv_size();
     const int64_t rows = rows_per_piece(b_.n, s_.d_model), tiles = pieces_of(b_.n, rows);
-    const int64_t width = panels_per_piece(panels(stride), 1);
+    const int64_t width = panels_per_piece(panels(stride));
     int64_t ends[3], pieces = 0;  // of each matrix
     for (int i = 0; i < 3; ++i) ends[i] = pieces += pieces_of(panels(matrices[i]->rows), width);
-    normed(phase, thread, {layer.attention_norm.data(), b_.n, nullptr}, pieces * tiles, [&](int64_t piece, const Activations& x) {
+    normed(walk, {layer.attention_norm.data(), b_.n, nullptr}, pieces * tiles, [&](int64_t piece, const Activations& x) {
         const int64_t row = piece % tiles * rows;
         piece /= tiles;
         const int i = piece < ends[0] ? 0 : piece < ends[1] ? 1 : 2;
@@ -128,11 +146,11 @@ void Pass::project(int& phase, int thread, const Layer& layer) {
     });
 }
 
-void Pass::add_product(int& phase, int thread, const Packed& weights, const Activations& x) {
+void Pass::add_product(Walk& walk, const Packed& weights, const Activations& x) {
     const int64_t rows = rows_per_piece(b_.n, weights.cols), tiles = pieces_of(b_.n, rows);
-    const int64_t all = panels(weights.rows), width = panels_per_piece(all, 1);
-    float* product = scratch(thread).product.data();
-    each(phase, pieces_of(all, width) * tiles, [&](int64_t piece) {
+    const int64_t all = panels(weights.rows), width = panels_per_piece(all);
+    float* product = scratch(walk).product.data();
+    each(walk, pieces_of(all, width) * tiles, [&](int64_t piece) {
         const int64_t row = piece % tiles * rows, count = std::min(rows, b_.n - row);
         const int64_t begin = piece / tiles * width, end = std::min(begin + width, all), from = begin * kPanelRows;
         const int64_t stride = width * kPanelRows, columns = std::min(end * kPanelRows, weights.rows) - from;
@@ -141,12 +159,12 @@ void Pass::add_product(int& phase, int thread, const Packed& weights, const Acti
     });
 }
 
-void Pass::feed_forward(int& phase, int thread, const Layer& layer) {
+void Pass::feed_forward(Walk& walk, const Layer& layer) {
     const int64_t rows = rows_per_piece(b_.n, s_.d_model), tiles = pieces_of(b_.n, rows);
-    const int64_t all = panels(s_.d_ff), width = panels_per_piece(all, 2);
+    const int64_t all = panels(s_.d_ff), width = panels_per_piece(all);
     const bool whole = is_float(layer.down.packed.kind);
-    float *gate = scratch(thread).product.data(), *up = scratch(thread).up.data();
-    normed(phase, thread, {layer.mlp_norm.data(), b_.n, nullptr}, pieces_of(all, width) * tiles, [&](int64_t piece, const Activations& x) {
+    float *gate = scratch(walk).product.data(), *up = scratch(walk).up.data();
+    normed(walk, {layer.mlp_norm.data(), b_.n, nullptr}, pieces_of(all, width) * tiles, [&](int64_t piece, const Activations& x) {
         const int64_t row = piece % tiles * rows, count = std::min(rows, b_.n - row);
         const int64_t begin = piece / tiles * width, end = std::min(begin + width, all), from = begin * kPanelRows;
         const int64_t stride = width * kPanelRows, columns = (end - begin) * kPanelRows;
@@ -161,17 +179,17 @@ void Pass::feed_forward(int& phase, int thread, const Layer& layer) {
     });
 }
 
-void Pass::finish(int& phase, int thread) {
+void Pass::finish(Walk& walk) {
     const Packed& head = m_.head_.packed;
     const Normed what{m_.final_norm_.data(), b_.m, b_.outputs};
     if (hidden_) {
-        return normed(phase, thread, what, b_.m, [&](int64_t row, const Activations& x) {
+        return normed(walk, what, b_.m, [&](int64_t row, const Activations& x) {
             std::memcpy(out_ + row * s_.d_model, x.values.at(row * s_.d_model), sizeof(float) * static_cast<size_t>(s_.d_model));
         });
     }
     const int64_t rows = rows_per_piece(b_.m, s_.d_model), tiles = pieces_of(b_.m, rows);
-    const int64_t all = panels(head.rows), width = panels_per_piece(all, 1);
-    normed(phase, thread, what, pieces_of(all, width) * tiles, [&](int64_t piece, const Activations& x) {
+    const int64_t all = panels(head.rows), width = panels_per_piece(all);
+    normed(walk, what, pieces_of(all, width) * tiles, [&](int64_t piece, const Activations& x) {
         const int64_t row = piece % tiles * rows, begin = piece / tiles * width, end = std::min(begin + width, all);
         multiply(head, x, row, std::min(rows, b_.m - row), out_ + row * head.rows, head.rows, begin, end);
     });
@@ -242,7 +260,7 @@ void Pass::reserve() {
         scratch.key.reserve(dim);
         scratch.value.reserve(dim);
     }
-    w_.phases.begin(kPhasesOutside + kPhasesOfLayer * s_.n_layers, m_.threads_);
+    w_.phases.begin(m_.threads_);
 }
 
 }  // namespace smolforge

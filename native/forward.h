@@ -1,6 +1,7 @@
 // One forward pass over a batch, walked through by every thread of the pool.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "model.h"
@@ -36,16 +37,16 @@ class Pass {
     void plan_pieces();
     void reserve();
 
-    void embed(int& phase);
+    void embed(Walk& walk);
     void write_turns(int table, int64_t row);
-    void record(int& phase, int64_t layer);
-    void project(int& phase, int thread, const Layer& layer);
-    void add_product(int& phase, int thread, const Packed& weights, const Activations& x);
-    void feed_forward(int& phase, int thread, const Layer& layer);
-    void finish(int& phase, int thread);
+    void record(Walk& walk, int64_t layer);
+    void project(Walk& walk, const Layer& layer);
+    void add_product(Walk& walk, const Packed& weights, const Activations& x);
+    void feed_forward(Walk& walk, const Layer& layer);
+    void finish(Walk& walk);
 
     // attention.cpp
-    void attend(int& phase, int thread, const Layer& layer, int index);
+    void attend(Walk& walk, const Layer& layer, int index);
     void attend_piece(const Piece& piece, const Layer& layer, int index, Scratch& scratch);
     void attend_partition(const Piece& piece, int64_t partition, int index, const Queries& q, const Mixed& out);
     void merge_rows(const Piece& piece, int64_t partition, const Mixed& total, const Mixed& part);
@@ -63,22 +64,22 @@ class Pass {
         return kv_.page(b_.pages[sequence * b_.pages_each + page]) + kv_.layout().offset(index, head);
     }
 
-    Scratch& scratch(int thread) { return w_.threads[static_cast<size_t>(thread)]; }
-    int64_t panels_per_piece(int64_t all, int64_t multiple) const {
-        const int64_t wanted = all / (m_.threads_ * 8) / multiple * multiple;
-        return wanted < multiple ? multiple : wanted > 8 ? 8 : wanted;
-    }
+    Scratch& scratch(const Walk& walk) { return w_.threads[static_cast<size_t>(walk.thread)]; }
+    // Of `all` panels: even, since vector sets work on two at once.
+    int64_t panels_per_piece(int64_t all) const { return std::clamp<int64_t>(all / (m_.threads_ * 8) / 2 * 2, 2, 8); }
+    Span stretch_of(const Walk& walk, const Packed& weights, int64_t rows) const;
+    void expect(Walk& walk, const Packed& weights) const;
 
     template <class Prepare, class Body>
-    void each(int& phase, int64_t pieces, Prepare&& prepare, Body&& body) {
-        w_.phases.each(phase++, pieces, prepare, body);
+    void each(Walk& walk, int64_t pieces, Prepare&& prepare, Body&& body) {
+        w_.phases.each(walk, pieces, prepare, body);
     }
     template <class Body>
-    void each(int& phase, int64_t pieces, Body&& body) {
-        w_.phases.each(phase++, pieces, [] {}, body);
+    void each(Walk& walk, int64_t pieces, Body&& body) {
+        w_.phases.each(walk, pieces, body);
     }
     template <class Body>  // body(piece, activations)
-    void normed(int& phase, int thread, const Normed& what, int64_t pieces, Body&& body);
+    void normed(Walk& walk, const Normed& what, int64_t pieces, Body&& body);
 
     Model& m_;
     const Shape& s_;

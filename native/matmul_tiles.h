@@ -10,6 +10,7 @@
 // The R x S integer sums stay in registers. The operations behind one output are those of matmul_plain.cpp whatever R and S.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 
 #include "matmul_plain.h"
@@ -19,7 +20,7 @@ namespace smolforge {
 
 namespace {
 
-constexpr int64_t kPrefetch = 4608;        // bytes ahead of the block in work
+constexpr int64_t kPrefetch = 4608;        // bytes of codes ahead of the block in work
 constexpr size_t kChunkBytes = 256 << 10;  // of panels that stay in the second-level cache
 
 template <Kind K>
@@ -131,9 +132,13 @@ void multiply_tile(const uint8_t* panel, size_t stride, const Tile& tile, float*
     constexpr int slices = Dots::slices, S = Dots::S, halves = Dots::halves, bytes = Traits<K>::shape.code_bytes;
     const Tile x = tile;
     const uint8_t* scales = panel + codes_bytes(K, x.cols);
+    const int64_t ahead = std::min(kPrefetch / bytes, x.blocks);
     for (int i = 0; i < R * S; ++i) V::store(sums + i * V::kLanes, V::zero());
     for (int64_t b = 0; b < x.blocks; ++b, panel += bytes) {
-        for (int at = 0; at < P * bytes; at += 64) V::prefetch(panel + kPrefetch + at / bytes * stride + at % bytes);
+        const uint8_t* next = panel + ahead * bytes + (b + ahead < x.blocks ? 0 : P * stride - x.blocks * bytes);
+        for (int at = 0; at < P * bytes; at += 64) V::prefetch(next + at / bytes * stride + at % bytes);
+        if (b % 2 == 0)
+            for (int p = 0; p < P; ++p) V::prefetch(scales + (P + p) * stride + b * 32);
         typename V::Float factors[S];
         for (int half = 0; half < halves; ++half) {
             typename V::Int dots[R][S];

@@ -127,9 +127,10 @@ Weight pack_blocks(const Bytes& blocks, const std::string& name, int64_t rows, i
     const int64_t all = panels(rows), each = 16;
     Phases phases;
     const int threads = all * cols < 1 << 14 ? 1 : default_threads();
-    phases.begin(1, threads);
-    Pool::shared().run(threads, [&](int) {
-        phases.each(0, (all + each - 1) / each, [] {}, [&](int64_t i) {
+    phases.begin(threads);
+    Pool::shared().run(threads, [&](int thread) {
+        Walk walk{thread};
+        phases.each(walk, (all + each - 1) / each, [&](int64_t i) {
             pack(type, blocks.data(), rows, cols, order, data.get(), i * each, std::min(all, (i + 1) * each));
         });
     });

@@ -28,6 +28,9 @@ bool spin(Ready&& ready) {
     return ready();
 }
 
+constexpr int kMostPhases = 0xffff;         // what a stretch has bits for
+constexpr int64_t kMostPieces = 0xffffff;
+
 constexpr int64_t kInside = 0x7fff;  // the gate's low bits count the workers inside a run
 constexpr int64_t kOpen = 0x8000;    // whether one may enter
 constexpr int64_t kRun = 0x10000;    // the rest counts runs
@@ -126,21 +129,33 @@ Pool::~Pool() {
     state_->workers.clear();
 }
 
-void Phases::begin(int count, int threads) {
-    if (count > capacity_) {
-        phases_ = std::make_unique<Phase[]>(static_cast<size_t>(count));
-        capacity_ = count;
-    }
-    for (int i = 0; i < count; ++i) {
-        phases_[static_cast<size_t>(i)].next.store(0, std::memory_order_relaxed);
-        phases_[static_cast<size_t>(i)].done.store(0, std::memory_order_relaxed);
-    }
+void Phases::begin(int threads) {
+    if (threads != threads_) stretches_ = std::make_unique<Stretch[]>(static_cast<size_t>(threads));
+    for (int i = 0; i < threads; ++i) stretches_[static_cast<size_t>(i)].state.store(0, std::memory_order_relaxed);
+    done_.store(0, std::memory_order_relaxed);
     threads_ = threads;
 }
 
-void Phases::finish(Phase& phase, int64_t mine, int64_t pieces) {
-    if (mine > 0) phase.done.fetch_add(mine, std::memory_order_acq_rel);
-    auto ready = [&] { return phase.done.load(std::memory_order_acquire) >= pieces; };
+int64_t Phases::claim(int phase, int owner, int64_t pieces, bool front) {
+    if (phase >= kMostPhases || pieces > kMostPieces) std::abort();  // Model::check refuses what would come here
+    std::atomic<uint64_t>& state = stretches_[static_cast<size_t>(owner)].state;
+    uint64_t now = state.load(std::memory_order_acquire);
+    for (;;) {
+        const auto at = static_cast<int>(now >> 48);
+        if (at > phase) return -1;
+        auto begin = static_cast<int64_t>(now >> 24 & kMostPieces), end = static_cast<int64_t>(now & kMostPieces);
+        if (at < phase) begin = first(pieces, owner), end = first(pieces, owner + 1);
+        if (begin == end) return -1;
+        const int64_t taken = front ? begin++ : --end;
+        const uint64_t then = static_cast<uint64_t>(phase) << 48 | static_cast<uint64_t>(begin) << 24 | static_cast<uint64_t>(end);
+        if (state.compare_exchange_weak(now, then, std::memory_order_acq_rel, std::memory_order_acquire)) return taken;
+    }
+}
+
+void Phases::wait(const Walk& walk) {
+    for (const Span& soon : walk.soon)
+        for (size_t i = 0; i < soon.bytes; i += 64) __builtin_prefetch(soon.at + i);
+    auto ready = [&] { return done_.load(std::memory_order_acquire) >= walk.pieces; };
     while (!spin(ready)) std::this_thread::sleep_for(std::chrono::microseconds(20));
 }
 
