@@ -44,6 +44,7 @@ from smolforge.corpus.judge import QUALITY, QualityArgument, judge_shard, qualit
 from smolforge.corpus.read_job import LOST_REASON, LOST_STEP, Lost, lost_task, read_task, shards_of, unit_tasks
 from smolforge.corpus.rules.limits import load_profile
 from smolforge.corpus.shards import Shard, Shards
+from smolforge.corpus.spill_job import spill_large
 from smolforge.corpus.verdicts import alive, read_verdicts, same_or_write, verdict_table, write_verdicts
 from smolforge.errors import DataError
 from smolforge.store import StageContext, read_json
@@ -92,7 +93,7 @@ class Build:
             check_index(folder, self.config.dedup)
         for profile in sorted({spec.profile for spec in self.config.sources}):
             load_profile(profile, self.config.rules)
-        cut = units(self.config, self.ledger)
+        cut, gone = spill_large(units(self.config, self.ledger), self.config, self.runner, self.scratch)
         ahead = (name for unit in cut if self.config.sources[unit.source].ahead for name in unit.names)
         self.ahead = tuple(dict.fromkeys(ahead))
         plan = same_or_write(self.scratch / "units.json", json.dumps([unit.as_json() for unit in cut]).encode())
@@ -100,7 +101,9 @@ class Build:
         for folder in folders:
             self.ledger.add(Ledger.from_json(read_json(folder / "ledger.json")))
         by_name = dict(zip((folder.name for folder in folders), cut, strict=True))
-        if lost := tuple(Lost.of(by_name[each.task], each.item, each.why) for each in self._poisoned("read")):
+        lost = tuple(Lost.of(by_name[each.task], each.item, each.why) for each in self._poisoned("read"))
+        lost += tuple(Lost(unit.names[0], f"file:{unit.files[0]}", unit.licence, why) for unit, why in gone)
+        if lost:
             folders += self.runner.wave("lost", lost_task, [Task("unit-lost", (), 0)], (self.config, lost))
         for record in self.ledger.records.values():
             for problem in record.problems[:_NOTES_SHOWN]:
@@ -115,7 +118,7 @@ class Build:
 
     def _longest_first(self, cut: Sequence[Unit], tasks: Sequence[Task]) -> list[Path]:
         """Read the units, the longest first so that no worker ends alone; return the folders in their order."""
-        order = sorted(range(len(cut)), key=lambda number: -cut[number].cost)
+        order = sorted(range(len(cut)), key=lambda number: -cut[number].size)
         read = self.runner.wave("read", read_task, [tasks[number] for number in order], self.config)
         return [folder for _, folder in sorted(zip(order, read, strict=True))]
 

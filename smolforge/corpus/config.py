@@ -167,7 +167,7 @@ class EngineConfig(Config):
     ``cluster`` is None for ``workers`` processes on this machine, ``auto`` for a Ray cluster started here, or the
     address of one that runs (``ray://host:10001``, ``host:6379``). ``memory_mib`` is what one worker may take beyond
     Python and its libraries; ``task_timeout`` seconds are allowed for one task (as many times
-    that as a packed file, which cannot be cut, has pieces of 32 MB); after ``recycle_after`` tasks a worker
+    that as a file that cannot be cut has pieces of 32 MB); after ``recycle_after`` tasks a worker
     is replaced.
     """
 

@@ -17,7 +17,6 @@ from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.document import Document, Verdict, document_row, write_table
 from smolforge.corpus.engine import Part, Task
 from smolforge.corpus.ingest import Ledger, Unit, read_unit
-from smolforge.corpus.ingest.folder import PIECE_BYTES
 from smolforge.corpus.shards import Shard, Shards
 from smolforge.corpus.verdicts import verdict_table, write_verdicts
 from smolforge.store import read_json, write_json
@@ -30,15 +29,9 @@ _BATCH = 512  # documents annotated at once
 
 
 def unit_tasks(units: Sequence[Unit], plan: Path) -> list[Task]:
-    """Return a task for each unit; ``plan`` is the file of units, which the tasks read theirs from. A unit of many
-    pieces' size (a packed file, which cannot be cut) may take as many times as long."""
+    """Return a task for each unit; ``plan`` is the file of units, which the tasks read theirs from."""
     return [
-        Task(
-            f"unit-{number:05d}",
-            (Part(plan, number, number + 1),),
-            unit.items,
-            times=max(1.0, unit.size / PIECE_BYTES),
-        )
+        Task(f"unit-{number:05d}", (Part(plan, number, number + 1),), unit.items, times=unit.times)
         for number, unit in enumerate(units)
     ]
 

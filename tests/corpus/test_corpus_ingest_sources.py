@@ -550,14 +550,9 @@ def test_damage_never_escapes_as_anything_but_problems_and_dropped_rows(name: st
         assert len(record.problems) >= len([verdict for _, verdict in found if verdict and verdict.step == "ingest"])
 
 
-def test_a_large_packed_file_is_one_unit_with_as_much_more_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_that_cannot_be_cut_has_as_much_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smolforge.corpus.ingest.folder.PIECE_BYTES", 20_000)
-    lines = b"".join(json.dumps({"text": os.urandom(500).hex()}).encode() + b"\n" for _ in range(200))
-    (tmp_path / "large.jsonl.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "large.warc.zst").write_bytes(zstandard.compress(os.urandom(50_000)))
     (unit,) = units(configured(tmp_path), Ledger())
-    assert unit.size == (tmp_path / "large.jsonl.gz").stat().st_size
-    monkeypatch.setattr("smolforge.corpus.read_job.PIECE_BYTES", 20_000)
     (task,) = unit_tasks([unit], tmp_path / "units.json")
     assert task.times == unit.size / 20_000 > 5

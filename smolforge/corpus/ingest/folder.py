@@ -8,23 +8,25 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
-from smolforge.corpus.ingest.formats import Format, format_of, known_suffixes, true_format
+from smolforge.corpus.ingest.formats import WHOLE, Format, format_of, known_suffixes, true_format
 from smolforge.corpus.ingest.packed import SNIFF_BYTES
 from smolforge.corpus.ingest.parquet import parquet_ranges
 from smolforge.corpus.ingest.remote import StoredFile, is_remote, join, list_remote, open_file
 from smolforge.corpus.ingest.report import SourceRecord
 from smolforge.errors import DataError
 
-PIECE_BYTES = 32 << 20  # of input, in one piece
+PIECE_BYTES = 32 << 20  # of input, in one piece, once it is unpacked
 BATCH_FILES = 1000
 
 
 @dataclass(frozen=True)
 class Piece:
-    """Files that are read whole (``form`` is None), or ``ranges`` of one file. ``size`` is in bytes of input."""
+    """Files that are read whole (``form`` is None), or ``ranges`` of one file. ``size`` is in bytes of input, about,
+    once it is unpacked."""
 
     files: tuple[str, ...]
     size: int
@@ -80,11 +82,11 @@ def pieces(root: str, files: Iterable[StoredFile], key: str | None, record: Sour
         named = format_of(file.name)
         if named is None:
             record.leave_out("files of another kind")
-        elif file.size <= PIECE_BYTES // 2:
-            if small and (_size(small) + file.size > PIECE_BYTES or len(small) == BATCH_FILES):
+        elif (size := file.size * named.ratio) <= PIECE_BYTES // 2:
+            if small and (_size(small) + size > PIECE_BYTES or len(small) == BATCH_FILES):
                 found.append(batch(small))
                 small = []
-            small.append(file)
+            small.append(replace(file, size=size))
         else:
             found.extend(_large(root, file, named, key, record))
     found.extend([batch(small)] if small else [])
@@ -109,18 +111,22 @@ def _large(root: str, file: StoredFile, named: Format, key: str | None, record: 
             stream.seek(0)
             if problem and form.reader != "none":
                 record.problem(file.name, "byte 0", problem)
-            cuts = parquet_ranges(stream, key, PIECE_BYTES) if form.reader == "parquet" else _bytes(form, file.size)
+            cuts = parquet_ranges(stream, key, PIECE_BYTES) if form.reader == "parquet" else _ranges(form, file.size)
     except OSError:
         cuts, form = [], named  # reading it reports what is wrong
     if not cuts:
-        yield Piece((file.name,), file.size)
+        yield Piece((file.name,), file.size * form.ratio)
     for first, last, size in cuts:
         yield Piece((file.name,), size, form, ((first, last),))
 
 
-def _bytes(form: Format, size: int) -> list[tuple[int, int, int]]:
-    if form.reader == "none" or not form.splits or (form.reader == "jsonl" and form.packing):
+def _ranges(form: Format, size: int) -> list[tuple[int, int, int]]:
+    """Return ranges of the bytes of a file with their sizes, all of it where it is to be spilled, none where it is
+    read whole."""
+    if form.spills and size * form.ratio > 2 * PIECE_BYTES:
+        return [(*WHOLE[0], size * form.ratio)]
+    if not form.splits:
         return []
-    return [
-        (first, min(first + PIECE_BYTES, size), min(PIECE_BYTES, size - first)) for first in range(0, size, PIECE_BYTES)
-    ]
+    step = max(PIECE_BYTES // form.ratio, 1)
+    edges = [*range(0, size, step), size]
+    return [(first, last, (last - first) * form.ratio) for first, last in pairwise(edges)]

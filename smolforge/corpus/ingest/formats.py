@@ -56,8 +56,18 @@ class Format:
 
     @property
     def splits(self) -> bool:
-        """Whether a large file of this format is read in ranges that stand alone."""
-        return self.reader in ("parquet", "warc", "jsonl") and self.packing != "zstd"
+        """Whether ranges of a file's bytes can be read alone."""
+        return (self.reader == "warc" and self.packing != "zstd") or (self.reader == "jsonl" and not self.packing)
+
+    @property
+    def spills(self) -> bool:
+        """Whether a row's number and beginning are known only to who reads all before it."""
+        return self.reader == "csv" or (self.reader == "jsonl" and self.packing != "")
+
+    @property
+    def ratio(self) -> int:
+        """How many times its size text unpacks to, about."""
+        return 3 if self.packing else 1
 
 
 def format_of(name: str) -> Format | None:
@@ -97,10 +107,17 @@ def _label(form: Format) -> str:
 
 
 def read_file(
-    path: str, relative: str, ranges: Ranges, key: str | None, record: SourceRecord, form: Format | None = None
+    path: str,
+    relative: str,
+    ranges: Ranges,
+    key: str | None,
+    record: SourceRecord,
+    form: Format | None = None,
+    begins: int = 0,
 ) -> Iterator[Row]:
     """Yield the rows of a file in ``ranges`` (bytes, rows or lines as its format counts). ``form`` is what planning
-    found it to be; without it the file is looked at now. A file that cannot be opened is one failed row."""
+    found it to be; without it the file is looked at now. ``begins``: the number of the first row of a spilled piece.
+    A file that cannot be opened is one failed row."""
     try:
         with open_file(path) as file:
             if form is None:
@@ -113,7 +130,7 @@ def read_file(
                     return
                 if problem:
                     record.problem(relative, "byte 0", problem)
-            yield from _rows(form, file, relative, ranges, key, record)
+            yield from _rows(form, file, relative, ranges, key, record, begins)
     except SmolforgeError:
         raise
     except OSError as error:
@@ -121,16 +138,22 @@ def read_file(
 
 
 def _rows(
-    form: Format, file: BinaryIO, relative: str, ranges: Ranges, key: str | None, record: SourceRecord
+    form: Format,
+    file: BinaryIO,
+    relative: str,
+    ranges: Ranges,
+    key: str | None,
+    record: SourceRecord,
+    begins: int,
 ) -> Iterator[Row]:
     if form.reader == "text":
         return read_text(file, relative, record)
     if form.reader == "html":
         return read_html(file)
     if form.reader == "jsonl":
-        return read_jsonl(file, form.packing, ranges, key)
+        return read_jsonl(file, form.packing, ranges, key, begins)
     if form.reader == "csv":
-        return read_csv(file, form.packing, ranges, key)
+        return read_csv(file, form.packing, ranges, key, begins)
     if form.reader == "parquet":
         return read_parquet(file, ranges, key)
     if form.reader == "arrow":

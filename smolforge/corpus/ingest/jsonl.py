@@ -1,13 +1,14 @@
 """JSON lines, plain or packed: one object a line with its text under a known key.
 
 Input: an open file and a range (bytes of a plain file, lines of a packed one). Output: rows; a line that is no such
-object is reported with its number and the rest is kept.
+object is reported with its place and the rest is kept.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, BinaryIO
 
 from smolforge.corpus.ingest.packed import unpack
@@ -16,16 +17,18 @@ from smolforge.corpus.rows import MAX_ROW_BYTES, Row, failed
 TEXT_KEYS = ("text", "content")
 
 
-def read_jsonl(file: BinaryIO, packing: str, ranges: tuple[tuple[int, int], ...], key: str | None) -> Iterator[Row]:
+def read_jsonl(
+    file: BinaryIO, packing: str, ranges: tuple[tuple[int, int], ...], key: str | None, begins: int = 0
+) -> Iterator[Row]:
     """Yield the rows of the lines in ``ranges``: lines of a packed file, else the lines that begin in those bytes.
 
     A plain line is named by the byte at which it begins (a range does not know the number of its first line), a
-    packed one by its number, from 1.
+    packed one by its number, from 1. ``begins``: how many lines came before a piece of a packed file.
     """
     for first, last in ranges:
         if packing:
             file.seek(0)
-            yield from _packed(unpack(file, packing), first, last, key)
+            yield from _packed(unpack(file, packing), first, last, key, begins)
         else:
             yield from _plain(file, first, last, key)
 
@@ -55,22 +58,28 @@ def _finish_line(file: BinaryIO) -> int:
     return size
 
 
-def _packed(stream: BinaryIO, first: int, last: int, key: str | None) -> Iterator[Row]:
-    number = 0
+def _packed(stream: BinaryIO, first: int, last: int, key: str | None, begins: int) -> Iterator[Row]:
+    number = begins
     try:
-        while number < last and (line := stream.readline(MAX_ROW_BYTES + 1)):
+        for line in islice(bounded_lines(stream), max(last - begins, 0)):
             number += 1
-            too_long = len(line) > MAX_ROW_BYTES
-            if too_long and not line.endswith(b"\n"):
-                _finish_line(stream)
             if number <= first:
                 continue
-            if too_long:
+            if len(line) > MAX_ROW_BYTES:
                 yield failed(f"line{number}", "line too long", f"more than {MAX_ROW_BYTES} bytes")
             else:
                 yield from json_row(line, f"line{number}", key)
     except OSError as error:
         yield failed(f"after line{number}", "torn file", str(error))
+
+
+def bounded_lines(stream: BinaryIO) -> Iterator[bytes]:
+    """Yield the lines with their ends; of one longer than ``MAX_ROW_BYTES`` a beginning that is longer, too."""
+    while line := stream.readline(MAX_ROW_BYTES + 1):
+        if len(line) > MAX_ROW_BYTES and not line.endswith(b"\n"):
+            _finish_line(stream)
+            line += b"\n"
+        yield line
 
 
 def json_row(line: bytes, position: str, key: str | None) -> Iterator[Row]:

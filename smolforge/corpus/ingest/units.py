@@ -20,10 +20,10 @@ from smolforge.corpus.ingest.gettext import open_packages, read_gettext
 from smolforge.corpus.ingest.python_sources import open_python, read_stdlib, read_topics
 from smolforge.corpus.ingest.remote import join
 from smolforge.corpus.ingest.report import Ledger, SourceRecord
-from smolforge.corpus.rows import STEP, Row
+from smolforge.corpus.ingest.spill import PACKING, Spilled
+from smolforge.corpus.rows import STEP, Row, failed
 from smolforge.corpus.text.words import printable, split_text
 
-_PACKED, _UNPACKED = (".gz", ".zst"), 3  # packed text unpacks to three times its size, about
 Read = tuple[Document, Verdict | None]  # a document, and the verdict of reading where that failed (text may be "")
 
 
@@ -35,7 +35,8 @@ class Unit:
     are read: "files" (several, whole), the reader of one file that is read in ranges, or a kind of source. ``ranges``
     are half-open and count what the kind counts: files of a batch, rows of Parquet, bytes of plain JSONL and WARC (a
     range owns what begins in it), lines of a packed file. ``max_bytes`` is this unit's share of the source's, and
-    ``licence`` that of documents which state none. ``size`` is in bytes of input: a packed file cannot be cut.
+    ``licence`` that of documents which state none. ``size`` is in bytes of input once it is unpacked, about.
+    ``spilled``: the piece of the file, written beforehand, that has the rows of ``ranges``.
     """
 
     source: int
@@ -47,16 +48,22 @@ class Unit:
     max_bytes: int | None = None
     licence: str = ""
     size: int = 0
+    spilled: Spilled | None = None
+
+    @property
+    def spills(self) -> bool:
+        """Whether the file can only be read from its beginning, and is to be spilled."""
+        return self.spilled is None and formats.Format(self.kind, self.packing).spills
+
+    @property
+    def times(self) -> float:
+        """As many times as an ordinary unit this one may take."""
+        return max(1.0, self.size / folder.PIECE_BYTES)
 
     @property
     def items(self) -> int:
         """How many items the unit has (an upper bound where counting would mean reading)."""
         return sum(last - first for first, last in self.ranges)
-
-    @property
-    def cost(self) -> int:
-        """About how many bytes there are to read once they are unpacked."""
-        return self.size * (_UNPACKED if self.files and self.files[0].endswith(_PACKED) else 1)
 
     def only(self, ranges: Iterable[tuple[int, int]]) -> Unit:
         """Return the unit with the items numbered in ``ranges`` (half-open, 0 to ``items``) alone."""
@@ -78,7 +85,9 @@ class Unit:
     def from_json(cls, value: dict[str, Any]) -> Unit:
         """Read back what ``as_json`` gave."""
         ranges = tuple((int(first), int(last)) for first, last in value["ranges"])
-        return cls(**value | {"names": tuple(value["names"]), "files": tuple(value["files"]), "ranges": ranges})
+        spilled = Spilled(**value["spilled"]) if value["spilled"] else None
+        names, files = tuple(value["names"]), tuple(value["files"])
+        return cls(**value | {"names": names, "files": files, "ranges": ranges, "spilled": spilled})
 
 
 def units(config: CorpusConfig, ledger: Ledger) -> list[Unit]:
@@ -107,7 +116,7 @@ def _source_units(index: int, spec: SourceSpec, ledger: Ledger) -> Iterator[Unit
         ranges: tuple[tuple[int, int], ...] = ((0, len(piece.files)),)
         if spec.kind == "git":
             kind = "git"
-        elif piece.form is not None:
+        elif piece.form is not None and not (piece.form.spills and share is not None and share <= folder.PIECE_BYTES):
             kind, packing, ranges = piece.form.reader, piece.form.packing, piece.ranges
         yield Unit(index, (record.name,), kind, piece.files, packing, ranges, share, record.licence, piece.size)
 
@@ -174,9 +183,7 @@ def _read_files(unit: Unit, spec: SourceSpec, config: CorpusConfig, record: Sour
 def _rows(unit: Unit, spec: SourceSpec, root: str, record: SourceRecord) -> Iterator[tuple[str, Row]]:
     """Yield (file, row) for what the unit names."""
     if unit.kind not in ("files", "git"):
-        form = formats.Format(unit.kind, unit.packing)
-        rows = formats.read_file(join(root, unit.files[0]), unit.files[0], unit.ranges, spec.text_key, record, form)
-        yield from ((unit.files[0], row) for row in rows)
+        yield from ((unit.files[0], row) for row in _rows_of_one(unit, spec, root, record))
         return
     files = [unit.files[number] for first, last in unit.ranges for number in range(first, last)]
     if unit.kind == "git":
@@ -185,6 +192,17 @@ def _rows(unit: Unit, spec: SourceSpec, root: str, record: SourceRecord) -> Iter
     for relative in files:
         rows = formats.read_file(join(root, relative), relative, formats.WHOLE, spec.text_key, record)
         yield from ((relative, row) for row in rows)
+
+
+def _rows_of_one(unit: Unit, spec: SourceSpec, root: str, record: SourceRecord) -> Iterator[Row]:
+    """Yield the rows of a unit's ranges of a file, from the piece that was written of it or from the file itself."""
+    relative, piece = unit.files[0], unit.spilled
+    path, form, begins = join(root, relative), formats.Format(unit.kind, unit.packing), 0
+    if piece is not None:
+        path, form, begins = piece.path, formats.Format(unit.kind, PACKING), piece.first
+    yield from formats.read_file(path, relative, unit.ranges, spec.text_key, record, form, begins)
+    if piece is not None and piece.torn:
+        yield failed(f"after {'row' if unit.kind == 'csv' else 'line'}{piece.last}", "torn file", piece.torn)
 
 
 def _row_documents(
