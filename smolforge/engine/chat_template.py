@@ -25,8 +25,8 @@ from smolforge.errors import DataError, FormatError
 
 WORKER = Path(__file__).with_name("template_worker.py")
 # For one rendering: the worker counts its own work (CPU_SECONDS there), so waiting for a busy machine costs nothing.
-SECONDS = 10.0 if hasattr(signal, "setitimer") else 0.8
-START_SECONDS = 10.0  # until a fresh process answers, on a machine that is busy
+SECONDS = 60.0 if hasattr(signal, "setitimer") else 0.8
+START_SECONDS = 60.0  # until a fresh process answers, on a machine that is busy
 MAX_SOURCE = 1 << 20
 MAX_VARIABLES = 16 << 20
 MARK = "\ufdd2"  # a noncharacter, never assigned: breaks look-alikes of control tokens inside content

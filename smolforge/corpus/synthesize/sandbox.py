@@ -28,6 +28,7 @@ from smolforge.store.digest import digest_bytes
 _CHILD = Path(__file__).with_name("sandbox_child.py")
 _OUTPUT_BYTES = 1 << 20
 _BLOCK = 1 << 16
+_PATIENCE = 10  # times its processor time that code may take on the clock, on a busy machine
 _INTERPRETER_MIB = 64  # what Python itself takes, beside what the code may
 
 
@@ -70,7 +71,7 @@ def _watch(child: subprocess.Popen[bytes], job: bytes, seconds: float) -> tuple[
     with contextlib.suppress(BrokenPipeError):
         child.stdin.write(job)
         child.stdin.close()
-    until, gathered = time.monotonic() + seconds + 2.0, {child.stdout: bytearray(), child.stderr: bytearray()}
+    until, gathered = time.monotonic() + seconds * _PATIENCE, {child.stdout: bytearray(), child.stderr: bytearray()}
     with selectors.DefaultSelector() as ready:
         for pipe in gathered:
             ready.register(pipe, selectors.EVENT_READ)
