@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Literal, Protocol
 
 import numpy as np
@@ -19,6 +20,11 @@ from smolforge.errors import ConfigError
 Finish = Literal["stop", "length", "cancelled", "timeout"]
 DRY_BREAKERS = ("\n", ":", '"', "*")  # llama.cpp's default list
 MAX_LOGPROBS = 20  # what the OpenAI API allows
+_WHOLE = ("top_k", "seed", "penalty_window", "dry_allowed_length")
+_REAL = (
+    "temperature", "top_p", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty", "dry_multiplier",
+    "dry_base",
+)  # fmt: skip
 
 
 def _require(name: str, value: object, holds: bool, expected: str) -> None:
@@ -65,6 +71,11 @@ class Sampling:
     logit_bias: Mapping[int, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
+        for name in _WHOLE:
+            value = getattr(self, name)
+            _require(name, value, value is None or isinstance(value, Integral), "a whole number")
+        for name in _REAL:
+            _require(name, getattr(self, name), isinstance(getattr(self, name), Real), "a number")
         _require("temperature", self.temperature, 0 <= self.temperature < math.inf, "0 (greedy) or more")
         _require("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
         _require("top_k", self.top_k, self.top_k >= 0, "0 (all tokens) or more")
@@ -130,10 +141,15 @@ class Request:
     timeout: float | None = None
 
     def __post_init__(self) -> None:
+        _require("max_tokens", self.max_tokens, isinstance(self.max_tokens, Integral), "a whole number")
+        _require("sampling", self.sampling, isinstance(self.sampling, Sampling), "a Sampling")
+        _require("priority", self.priority, isinstance(self.priority, Integral), "a whole number")
         _require("stop_strings", self.stop_strings, all(self.stop_strings), "strings that are not empty")
         n, seconds = self.logprobs, self.timeout
-        _require("logprobs", n, n is None or 0 <= n <= MAX_LOGPROBS, f"0 to {MAX_LOGPROBS}, or None")
-        _require("timeout", seconds, seconds is None or seconds > 0, "more than 0 seconds, or None")
+        known = n is None or (isinstance(n, Integral) and 0 <= n <= MAX_LOGPROBS)
+        _require("logprobs", n, known, f"0 to {MAX_LOGPROBS}, or None")
+        late = seconds is not None and not (isinstance(seconds, Real) and seconds > 0)
+        _require("timeout", seconds, not late, "more than 0 seconds, or None")
         if self.thinking is not None and self.constrain_after is not None:
             raise ConfigError("give either thinking or constrain_after; with thinking, a constraint waits by itself")
 

@@ -6,6 +6,7 @@ Input: an opened model, a chat or a text, options. Output: a ``Request``. Option
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any, TypedDict, Unpack
 
 from smolforge.engine.constraint_forms import Whitespace
@@ -29,7 +30,8 @@ class Options(TypedDict, total=False):
     form. A form: ``schema`` (JSON schema; ``whitespace`` "compact", "spaced" or "flexible"), ``regex``, ``choices``
     (strings), ``lark`` (grammar), or a ``constraint`` (or what makes a fresh one for each answer of a batch).
     ``think`` (False): reason first, at most ``thinking_budget`` tokens. ``tools``: functions the template shows.
-    ``stop``: strings and token ids. ``logprobs``: how many likeliest tokens to report. ``timeout``: seconds.
+    ``stop``: strings and token ids, or one of them. ``logprobs``: how many likeliest tokens to report. ``timeout``:
+    seconds.
     """
 
     max_tokens: int | None
@@ -43,7 +45,7 @@ class Options(TypedDict, total=False):
     think: bool
     thinking_budget: int | None
     tools: Sequence[Mapping[str, Any]] | None
-    stop: Sequence[str | int]
+    stop: Sequence[str | int] | str | int | None
     logprobs: int | None
     speculate: bool
     priority: int
@@ -61,7 +63,7 @@ class Asking:
     def chat(self, messages: str | Sequence[Message], **options: Unpack[Options]) -> Request:
         """Return the request for the next turn; a string is one user message."""
         _check(options)
-        rows = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(messages)
+        rows = _rows(messages)
         think = options.get("think", False)
         if think and self._model.think is None:
             raise ConfigError(f"{self._model.name} has no think mode: its tokenizer has no <think> and </think>")
@@ -80,7 +82,10 @@ class Asking:
     def _request(self, prompt: list[int], thinking: Thinking | None, default: Sampling, options: Options) -> Request:
         constraint = self._constraint(options)
         room = self._context - len(prompt)
-        wanted, stop = options.get("max_tokens"), options.get("stop", ())
+        wanted, stop = options.get("max_tokens"), options.get("stop") or ()
+        if wanted is not None and not (isinstance(wanted, Integral) and wanted >= 0):
+            raise ConfigError(f"max_tokens is {wanted!r}, expected a whole number from 0 on, or None")
+        stop = [stop] if isinstance(stop, str | int) else stop
         if room < 1 or (wanted is not None and wanted > room):
             raise DataError(
                 f"the prompt takes {len(prompt)} tokens and the answer {wanted or 'at least 1'}, "
@@ -140,7 +145,26 @@ class Asking:
         return build(self._table, self._model.stop, kind, form, whitespace=options.get("whitespace", "compact"))
 
 
+def _rows(messages: str | Sequence[Message]) -> list[Message]:
+    """Return the messages of a chat; DataError for what is none."""
+    if isinstance(messages, str):
+        return [{"role": "user", "content": messages}]
+    if not isinstance(messages, Sequence):
+        raise DataError(f"messages: {type(messages).__name__}, expected a text or a list of messages")
+    if not messages:
+        raise DataError("messages: empty, expected at least one message")
+    rows: list[Message] = list(messages)
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping):
+            raise DataError(f"messages[{i}]: {type(row).__name__}, expected an object with 'role' and 'content'")
+    return rows
+
+
 def _check(options: Options) -> None:
     for name in options:
+        if name in Sampling.__dataclass_fields__:
+            raise ConfigError(
+                f"unknown option '{name}': how tokens are chosen is one option, sampling=Sampling({name}=…)"
+            )
         if name not in Options.__annotations__:
             raise ConfigError(f"unknown option '{name}'{nearest(name, Options.__annotations__)}")

@@ -81,7 +81,7 @@ class FileCodec(TokenText):
         if self.facts.chat_template is None:
             raise ConfigError("this model has no chat template; give it plain text to continue instead")
         variables = {
-            "messages": [dict(message) for message in messages],
+            "messages": [_message(message, f"messages[{i}]") for i, message in enumerate(messages)],
             "tools": list(tools) if tools else None,
             "add_generation_prompt": True,
             "enable_thinking": mode == "think",
@@ -107,6 +107,16 @@ class FileCodec(TokenText):
         except (TypeError, UnicodeEncodeError):
             raise DataError("text with a lone surrogate cannot be encoded") from None
         return [row.ids for row in rows]
+
+
+def _message(message: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a message as templates expect it; DataError where it has no role, or content that is no text."""
+    if not isinstance(message.get("role"), str):
+        raise DataError(f"{where}: role {message.get('role')!r}, expected a string such as 'user'")
+    content = message.get("content")
+    if not isinstance(content, str) and not (content is None and message.get("tool_calls")):
+        raise DataError(f"{where}: content is {type(content).__name__}, expected a string")
+    return dict(message)
 
 
 def control_flags(tokenizer: dict[str, Any]) -> dict[str, Any]:

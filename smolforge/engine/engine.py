@@ -11,6 +11,7 @@ import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from operator import index
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Unpack, overload
 
@@ -32,7 +33,7 @@ from smolforge.engine.scheduler import Scheduler
 from smolforge.engine.sequence import DRAFT_ROOM
 from smolforge.engine.text_stream import TokenTable
 from smolforge.engine.work import Embedding, Scoring, Warming, Work
-from smolforge.errors import ConfigError
+from smolforge.errors import ConfigError, DataError
 from smolforge.generator import Completion, Request
 from smolforge.hub.local import local_model
 from smolforge.tokens.messages import Message
@@ -190,6 +191,10 @@ class Engine:
         A prompt that several continuations share is read once.
         """
         each = _each(prompts, continuations)
+        if len(each) != len(continuations):
+            raise DataError(
+                f"{len(each)} prompts for {len(continuations)} continuations; give one prompt, or one for each"
+            )
         pairs = [self._pair(prompt, text) for prompt, text in zip(each, continuations, strict=True)]
         shared = Counter(prompt for prompt, _ in pairs)
         repeated = [prompt for prompt, count in shared.items() if count > 1]
@@ -254,6 +259,7 @@ class Engine:
         return prefix_file.identity(self._scheduler.runner.store, model.digest, model.tokenizer_digest, self.kv)
 
     def _work(self, request: Request) -> Generation:
+        self._known(request.prompt)
         return Generation(request, self._table, self._scheduler.runner.draft_budget)
 
     def _put(self, work: Work[Result]) -> Job[Result]:
@@ -281,13 +287,24 @@ class Engine:
                 left.cancel()
 
     def _ids(self, text: Text) -> list[int]:
-        return self.model.encode(text) if isinstance(text, str) else [int(token) for token in text]
+        return self.model.encode(text) if isinstance(text, str) else self._known(text)
+
+    def _known(self, ids: Sequence[int]) -> list[int]:
+        """Return token ids as plain numbers; DataError for what is no id of this model."""
+        try:
+            known = [index(token) for token in ids]
+        except TypeError as error:
+            raise DataError(f"a prompt is a text or a list of token ids: {error}") from None
+        for token in (min(known, default=0), max(known, default=0)):
+            if not 0 <= token < self.vocab_size:
+                raise DataError(f"token {token}: the model has ids 0 … {self.vocab_size - 1}")
+        return known
 
     def _pair(self, prompt: Text, continuation: Text) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return a prompt and its continuation as ids, tokenized together where that keeps the prompt's tokens."""
         ids = self._ids(prompt)
         if not isinstance(continuation, str):
-            return tuple(ids), tuple(int(token) for token in continuation)
+            return tuple(ids), tuple(self._known(continuation))
         whole = self.model.encode(prompt + continuation) if isinstance(prompt, str) else []
         if whole[: len(ids)] == ids:
             return tuple(ids), tuple(whole[len(ids) :])

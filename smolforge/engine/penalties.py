@@ -39,7 +39,8 @@ class Penalties:
         window = self._sampling.penalty_window
         begin = 0 if window is None else max(0, self._history.length - window)
         if self._counted:
-            self._penalize(scores, begin)
+            with np.errstate(over="ignore"):  # to infinity, which chooses or forbids the token
+                self._penalize(scores, begin)
         if self._dry:
             self._penalize_repeats(scores, self._history.view(begin))
         return scores

@@ -69,7 +69,11 @@ class Runner:
         if job.work.done:
             finish(job)
             return
-        sequence = self._paused.pop(job.number, None) or Sequence(job, self.pool, self.store)
+        try:
+            sequence = self._paused.pop(job.number, None) or Sequence(job, self.pool, self.store)
+        except Exception as error:  # as for a length that is no number, or no memory for so many tokens
+            finish(job, error)
+            return
         self.running.append(sequence)
         try:
             sequence.adopt()

@@ -138,7 +138,8 @@ class Scheduler:
     def _shut(self, problem: BaseException) -> None:
         with self._changed:
             self._closed = True
-            jobs = [sequence.job for sequence in self.runner.running] + self._line.clear()
+            self._line.clear()
+            jobs = [job for job in self._jobs if not job.done]
             calls, self._calls = self._calls, []
             self._changed.notify_all()
         for job in jobs:

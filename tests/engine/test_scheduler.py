@@ -251,6 +251,14 @@ def test_a_request_that_breaks_leaves_the_others_alone(setup: Setup) -> None:
     assert setup.pages_in_use() == 0
 
 
+def test_a_request_that_cannot_begin_ends_alone(setup: Setup) -> None:
+    odd = Writing([4], 5)
+    odd.most = 6.5  # type: ignore[assignment]  # no number of places
+    with pytest.raises(TypeError):
+        setup.scheduler.submit(odd).result(PATIENCE)
+    assert setup.scheduler.submit(Writing([2], 3)).result(PATIENCE) == greedy([2], 3)
+
+
 def test_events_come_in_order_in_threads_and_in_an_event_loop(setup: Setup) -> None:
     expected = " ".join(map(str, greedy([6, 6], 10)))
     assert " ".join(event.text for event in setup.scheduler.submit(Writing([6, 6], 10))) == expected
