@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <stdexcept>
 
 #include "kernels.h"
 
@@ -50,7 +51,7 @@ void multiply(const Packed& w, const Activations& x, int64_t row, int64_t rows, 
 }  // namespace
 
 void Pass::run(int thread) {
-    Walk walk{thread};
+    Walk walk(thread);
     embed(walk);
     for (int i = 0; i < s_.n_layers; ++i) {
         const Layer& layer = m_.layers_[static_cast<size_t>(i)];
@@ -236,6 +237,7 @@ void Pass::plan_pieces() {
         }
     }
     merges_.push_back(pieces_.size());
+    if (static_cast<int64_t>(pieces_.size()) > kMostPieces) throw std::invalid_argument("tokens: too many for one pass with so many heads");
 }
 
 void Pass::reserve() {

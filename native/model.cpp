@@ -92,6 +92,7 @@ void Model::check(const Pages& kv, const Batch& b) const {
     if (kv.layout().layers != shape_.n_layers || kv.layout().kv_heads != shape_.n_kv_heads || kv.layout().head_dim != shape_.head_dim)
         refuse("kv: these pages were made for a model of another shape");
     if (b.n < 1 || b.n > 1 << 20) refuse("tokens: " + std::to_string(b.n) + " is not between 1 and 2^20");
+    if (b.m > 1 << 20) refuse("outputs: " + std::to_string(b.m) + " are more than 2^20");
     for (int64_t i = 0; i < b.n; ++i)
         if (b.tokens[i] < 0 || b.tokens[i] >= shape_.vocab_size)
             refuse("tokens[" + std::to_string(i) + "] = " + std::to_string(b.tokens[i]) + " is not in 0.." +

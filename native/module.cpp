@@ -129,7 +129,7 @@ Weight pack_blocks(const Bytes& blocks, const std::string& name, int64_t rows, i
     const int threads = all * cols < 1 << 14 ? 1 : default_threads();
     phases.begin(threads);
     Pool::shared().run(threads, [&](int thread) {
-        Walk walk{thread};
+        Walk walk(thread);
         phases.each(walk, (all + each - 1) / each, [&](int64_t i) {
             pack(type, blocks.data(), rows, cols, order, data.get(), i * each, std::min(all, (i + 1) * each));
         });

@@ -28,8 +28,8 @@ bool spin(Ready&& ready) {
     return ready();
 }
 
-constexpr int kMostPhases = 0xffff;         // what a stretch has bits for
-constexpr int64_t kMostPieces = 0xffffff;
+constexpr int kPieceBits = 25;  // of a stretch's first piece and of its end; the phase has the other 14
+constexpr int kMostPhases = (1 << 14) - 1;
 
 constexpr int64_t kInside = 0x7fff;  // the gate's low bits count the workers inside a run
 constexpr int64_t kOpen = 0x8000;    // whether one may enter
@@ -137,17 +137,18 @@ void Phases::begin(int threads) {
 }
 
 int64_t Phases::claim(int phase, int owner, int64_t pieces, bool front) {
-    if (phase >= kMostPhases || pieces > kMostPieces) std::abort();  // Model::check refuses what would come here
+    if (phase > kMostPhases || pieces > kMostPieces) std::abort();  // no model and batch that fit into memory come here
     std::atomic<uint64_t>& state = stretches_[static_cast<size_t>(owner)].state;
     uint64_t now = state.load(std::memory_order_acquire);
     for (;;) {
-        const auto at = static_cast<int>(now >> 48);
+        const auto at = static_cast<int>(now >> 2 * kPieceBits);
         if (at > phase) return -1;
-        auto begin = static_cast<int64_t>(now >> 24 & kMostPieces), end = static_cast<int64_t>(now & kMostPieces);
+        auto begin = static_cast<int64_t>(now >> kPieceBits & kMostPieces), end = static_cast<int64_t>(now & kMostPieces);
         if (at < phase) begin = first(pieces, owner), end = first(pieces, owner + 1);
         if (begin == end) return -1;
         const int64_t taken = front ? begin++ : --end;
-        const uint64_t then = static_cast<uint64_t>(phase) << 48 | static_cast<uint64_t>(begin) << 24 | static_cast<uint64_t>(end);
+        const uint64_t then =
+            static_cast<uint64_t>(phase) << 2 * kPieceBits | static_cast<uint64_t>(begin) << kPieceBits | static_cast<uint64_t>(end);
         if (state.compare_exchange_weak(now, then, std::memory_order_acq_rel, std::memory_order_acquire)) return taken;
     }
 }

@@ -1,8 +1,8 @@
 // Threads of the engine: they spin briefly for work, then sleep. Every Model of the process shares them.
 //
-// A forward pass is one `run`: all threads walk through the same list of phases, and the pieces of a phase are claimed one by one
-// through a counter. A phase ends when its pieces are done, not when all threads have arrived: a thread whose core was taken by
-// another process delays at most the one piece it holds.
+// A forward pass is one `run`: all threads walk through the same list of phases, and the pieces of a phase are claimed one by one.
+// A phase ends when its pieces are done, not when all threads have arrived: a thread whose core was taken by another process delays
+// at most the one piece it holds.
 #pragma once
 
 #include <atomic>
@@ -31,12 +31,16 @@ class Pool {
     State* state_;
 };
 
+constexpr int64_t kMostPieces = (1 << 25) - 1;  // of a phase
+
 struct Span {  // of memory
     const uint8_t* at = nullptr;
     size_t bytes = 0;
 };
 
 struct Walk {  // one thread's way through the phases of a run
+    explicit Walk(int of_thread) : thread(of_thread) {}
+
     int thread;
     int phase = 0;
     int64_t pieces = 0;  // of all phases up to here

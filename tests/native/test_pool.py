@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from smolforge.engine import _native
 from tests.native.reference import Run, i32, tiny
 
 TOKENS = i32(*range(50))
+NATIVE = Path(__file__).parents[2] / "native"
 
 
 def test_models_with_different_thread_counts_share_the_pool() -> None:
@@ -67,3 +70,20 @@ def test_idle_threads_sleep() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "True\n"
+
+
+def test_every_piece_is_done_once_and_phases_follow_one_another(tmp_path: Path) -> None:
+    """Random phases with delayed threads, in a program of its own built with the thread sanitizer."""
+    compiler, program = shutil.which("g++"), tmp_path / "check_pool"
+    if compiler is None or not sys.platform.startswith("linux"):
+        pytest.skip("needs g++ on Linux")
+    sources = [Path(__file__).parent / "check_pool.cpp", NATIVE / "pool.cpp", NATIVE / "machine.cpp"]
+    options = ["-std=c++17", "-O1", "-g", "-fsanitize=thread", "-pthread", f"-I{NATIVE}"]
+    built = subprocess.run([compiler, *options, *map(str, sources), "-o", str(program)], capture_output=True, text=True)
+    if "tsan" in built.stderr:
+        pytest.skip("this compiler has no thread sanitizer")
+    assert built.returncode == 0, built.stderr
+    done = subprocess.run([str(program)], capture_output=True, text=True, timeout=600)
+    if "unexpected memory mapping" in done.stderr:
+        pytest.skip("the thread sanitizer cannot run with this kernel's address layout")
+    assert (done.returncode, done.stdout) == (0, "300 runs\n"), done.stderr
