@@ -54,8 +54,8 @@ class WaitingLine:
 
     @property
     def full(self) -> bool:
-        """Whether one more would be refused."""
-        return len(self._jobs) >= self.limit
+        """Whether one more would be refused. Cancelled jobs, which leave at the next step, take no place."""
+        return len(self._jobs) >= self.limit and sum(not job.cancelled for job in self._jobs) >= self.limit
 
     def refusal(self) -> Overloaded:
         """Return the error for one job too many."""

@@ -49,7 +49,7 @@ class Answer:
 class AnswerStream:
     """An answer that is being made. Iterate over it, plainly or with ``async for``, for events; once.
 
-    Leaving the iteration early, or ``cancel``, stops the work. ``text()`` gives the text alone, ``answer()`` the whole.
+    Leaving the iteration early, ``cancel``, or letting go of it stops the work. ``text()`` gives the text alone, ``answer()`` the whole.
     """
 
     def __init__(self, job: Job[Completion]) -> None:
@@ -58,6 +58,9 @@ class AnswerStream:
         self._reasoning: list[str] = []
         self._usage: Usage | None = None
         self._last: TokenLogprob | None = None
+
+    def __del__(self) -> None:
+        self._job.cancelled = True  # nobody is left to read it; no lock is taken here, and what has ended stays
 
     def __iter__(self) -> Iterator[Event]:
         for event in self._job:

@@ -146,18 +146,16 @@ class Asking:
 
 
 def _rows(messages: str | Sequence[Message]) -> list[Message]:
-    """Return the messages of a chat; DataError for what is none."""
-    if isinstance(messages, str):
-        return [{"role": "user", "content": messages}]
-    if not isinstance(messages, Sequence):
+    """Return the messages of a chat, a text being one of the user; DataError for what is none."""
+    rows: Sequence[Message] = [{"role": "user", "content": messages}] if isinstance(messages, str) else messages
+    if not isinstance(rows, Sequence):
         raise DataError(f"messages: {type(messages).__name__}, expected a text or a list of messages")
-    if not messages:
+    if not rows:
         raise DataError("messages: empty, expected at least one message")
-    rows: list[Message] = list(messages)
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
             raise DataError(f"messages[{i}]: {type(row).__name__}, expected an object with 'role' and 'content'")
-    return rows
+    return list(rows)
 
 
 def _check(options: Options) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ import smolforge
 from smolforge.engine.engine import Engine
 from smolforge.errors import ConfigError, DataError, SmolforgeError
 from smolforge.generator import Request, Sampling
+from tests.engine.small_model import PATIENCE
+from tests.engine.test_engine import Paced
 from tests.engine.tiny_model import write_tiny_model
 
 
@@ -85,6 +88,18 @@ def test_penalties_beyond_what_a_float_holds_are_no_warning(engine: Engine, recw
     for sampling in (Sampling(repetition_penalty=1e-42), Sampling(frequency_penalty=1e39)):
         engine.chat("hall hall", max_tokens=4, sampling=sampling)
     assert not [warning for warning in recwarn if issubclass(warning.category, RuntimeWarning)]
+
+
+def test_a_stream_that_nobody_holds_is_cancelled(engine: Engine) -> None:
+    pace = Paced()
+    beside = engine.run(pace)
+    stream = engine.submit(Request(engine.model.encode("light"), 400, stop=frozenset()))
+    job = stream._job
+    del stream
+    gc.collect()
+    pace.turns.release(400)
+    assert job.result(PATIENCE).finish == "cancelled"
+    beside.result(PATIENCE)
 
 
 def test_sampling_comes_from_the_package_itself() -> None:

@@ -203,6 +203,20 @@ def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     made.scheduler.close()
 
 
+def test_a_cancelled_request_takes_no_place_in_the_queue() -> None:
+    made = Setup(running=1, waiting=1)
+    made.hold()
+    first = made.scheduler.submit(Writing([1], 1))
+    assert made.inside.wait(PATIENCE)
+    made.scheduler.submit(Writing([2], 1)).cancel()
+    third = made.scheduler.submit(Writing([3], 1))
+    with pytest.raises(Overloaded):
+        made.scheduler.submit(Writing([4], 1))
+    made.let_go()
+    assert [job.result(PATIENCE) for job in (first, third)] == [greedy([i], 1) for i in (1, 3)]
+    made.scheduler.close()
+
+
 def test_what_can_never_fit_is_refused_at_once(setup: Setup) -> None:
     with pytest.raises(DataError, match="take 201 positions, there are 200"):
         setup.scheduler.submit(Writing([1], 200))
