@@ -27,6 +27,7 @@ from smolforge.recipe.report.stacked import Part, Stack, stacked_chart
 from smolforge.store import Artifact, write_json
 from tests.corpus.finished_corpus import ADDRESS, KEY, build
 
+PATIENCE = 600_000.0  # milliseconds for a browser on a busy machine
 VOID = {"meta"}
 
 
@@ -139,10 +140,11 @@ def test_a_browser_shows_the_page_without_running_or_asking_for_anything(run: Pa
     seen: list[str] = []
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"], timeout=120_000
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"], timeout=PATIENCE
         )
         for width in (1200, 390):
             page = browser.new_page(viewport={"width": width, "height": 800})
+            page.set_default_timeout(PATIENCE)
             page.on("dialog", lambda dialog: seen.append(dialog.message))  # nobody closes it: the page would stop here
             page.on("request", lambda request: seen.append(request.url))
             page.goto(path.as_uri())
