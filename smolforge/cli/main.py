@@ -7,6 +7,7 @@ else. Exit codes: 0 done, 2 something the person can fix (one line says what), 1
 from __future__ import annotations
 
 import argparse
+import codecs
 import importlib
 import io
 import os
@@ -67,6 +68,7 @@ Each verb says more with --help."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    _write_any_text()
     try:
         if garbled := next((word for word in words if not _is_text(word)), None):
             raise SmolforgeError(f"{garbled!r}: not UTF-8 text")
@@ -85,6 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"smolforge: {problem}", file=sys.stderr)
         return problem.exit_code
+
+
+def _write_any_text() -> None:
+    """Write UTF-8 into pipes and files, whatever the locale; a terminal shows '?' for what it cannot."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and codecs.lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="replace")
 
 
 def _is_text(word: str) -> bool:

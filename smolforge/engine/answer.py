@@ -49,7 +49,8 @@ class Answer:
 class AnswerStream:
     """An answer that is being made. Iterate over it, plainly or with ``async for``, for events; once.
 
-    Leaving the iteration early, ``cancel``, or letting go of it stops the work. ``text()`` gives the text alone, ``answer()`` the whole.
+    Leaving the iteration early, ``cancel``, or letting go of it stops the work. ``text()`` gives the text alone,
+    ``answer()`` the whole.
     """
 
     def __init__(self, job: Job[Completion]) -> None:

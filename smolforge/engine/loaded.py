@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[float, str], None]  # share done, what is being done
 MAX_YARN = 4.0  # a context may be stretched this far beyond the trained one
+MAX_THREADS = 512  # native/model.cpp
 THINK, END_THINK = "<think>", "</think>"
 
 
@@ -104,7 +105,7 @@ def open_model(
     to four times that by YaRN; ``cache`` False: nothing is saved or read from ``$SMOLFORGE_CACHE``. FormatError or
     ConfigError name what is wrong.
     """
-    threads = threads or _native.default_threads()
+    threads = _checked_threads(threads)
     bundle = _bundle(path, weights, threads, cache, progress or (lambda share, what: None))
     config, positions = _with_context(bundle.facts["config"], context, str(path))
     facts = TokenFacts(**{**bundle.facts["tokens"], "eos": tuple(bundle.facts["tokens"]["eos"])})
@@ -121,6 +122,17 @@ def open_model(
         digest=digest_json([bundle.digest, config["rope_scaling"]]),
         tokenizer_digest=digest_bytes(bundle.tokenizer),
     )
+
+
+def _checked_threads(threads: int | None) -> int:
+    """Return how many threads to use; ConfigError for a number, or a ``$SMOLFORGE_ISA``, that cannot be."""
+    if threads is not None and not (isinstance(threads, int) and 0 <= threads <= MAX_THREADS):
+        raise ConfigError(f"threads is {threads!r}, expected 1 to {MAX_THREADS}, or None for one on each physical core")
+    try:
+        _native.isa()
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return threads or _native.default_threads()
 
 
 def _bundle(path: Path, weights: Weights, threads: int, cache: bool, progress: Progress) -> Bundle:

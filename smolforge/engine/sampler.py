@@ -38,8 +38,13 @@ def best(scores: NDArray[np.float32]) -> int:
     """Return the token with the highest score, the lowest id among equals; DataError where a score is not a number."""
     token = int(scores.argmax())
     if np.isnan(scores[token]):
-        raise DataError("the model's scores are not numbers; its weights are damaged or overflow")
+        raise no_numbers()
     return token
+
+
+def no_numbers() -> DataError:
+    """Return the error for scores that are not numbers."""
+    return DataError("the model's scores are not numbers; its weights are damaged or overflow")
 
 
 def sample(scores: NDArray[np.float32], sampling: Sampling, uniform: float) -> int:

@@ -6,6 +6,7 @@ look at.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Generic, Literal, NamedTuple, TypeVar
@@ -13,6 +14,7 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from smolforge.engine.sampler import no_numbers
 from smolforge.errors import SmolforgeError
 from smolforge.generator import Event
 
@@ -95,12 +97,14 @@ class Scoring(Work[NDArray[np.float64]]):
         self.done = not len(continuation)
 
     def take(self, rows: Rows, draft: Sequence[int]) -> tuple[Sequence[int], list[Event]]:
-        """Score one token a row."""
+        """Score one token a row; DataError where scores are not numbers."""
         weights = np.empty(rows.shape[1], np.float32)
         for row in rows:  # one at a time stays in the cache
             best = row.max()
             np.exp(np.subtract(row, best, out=weights), out=weights)
             normalizer = float(best) + float(np.log(weights.sum(dtype=np.float64)))
+            if not math.isfinite(normalizer):
+                raise no_numbers()
             self._scores[self._seen] = float(row[self._wanted[self._seen]]) - normalizer
             self._seen += 1
         self.looks_from += len(rows)
@@ -131,8 +135,11 @@ class Embedding(Work[NDArray[np.float32]]):
         return (), []
 
     def result(self) -> NDArray[np.float32]:
-        """Return the mean."""
-        return np.asarray(self._sum / len(self.prompt), np.float32)
+        """Return the mean; DataError where it is not made of numbers."""
+        mean = np.asarray(self._sum / len(self.prompt), np.float32)
+        if not np.isfinite(mean).all():
+            raise no_numbers()
+        return mean
 
 
 class Warming(Work[int]):

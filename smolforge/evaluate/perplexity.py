@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from smolforge.engine import _native
 from smolforge.engine.loaded import LoadedModel
+from smolforge.engine.sampler import no_numbers
 from smolforge.errors import DataError
 
 ROWS = 128  # logits held at a time
@@ -37,7 +38,8 @@ def perplexity(
 ) -> Perplexity:  # fmt: skip
     """Score ``tokens`` (plain, without a begin token; where the model wants one, it replaces each chunk's first token).
 
-    DataError for fewer than two chunks, as there. ``report`` is called after each chunk with the value so far.
+    DataError for fewer than two chunks, as there, and for a model whose scores are not numbers. ``report`` is called
+    after each chunk with the value so far.
     """
     if n_ctx < 8 or n_ctx > model.context:
         raise DataError(f"a chunk of {n_ctx} tokens: expected 8 to {model.context}, the model's context")
@@ -52,6 +54,8 @@ def perplexity(
         if model.facts.add_bos and model.facts.bos is not None:
             chunk[0] = model.facts.bos
         losses.append(_chunk(model, pages, chunk))
+        if not np.isfinite(losses[-1]).all():
+            raise no_numbers()
         report(index + 1, count, _exp(float(np.concatenate(losses).mean())))
     every = np.concatenate(losses)
     mean = float(every.mean())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import smolforge
 from smolforge.engine.engine import Engine
 from smolforge.errors import ConfigError, DataError, SmolforgeError
+from smolforge.formats.safetensors_io import SafetensorsFile, write_safetensors
 from smolforge.generator import Request, Sampling
 from tests.engine.small_model import PATIENCE
 from tests.engine.test_engine import Paced
@@ -100,6 +103,23 @@ def test_a_stream_that_nobody_holds_is_cancelled(engine: Engine) -> None:
     pace.turns.release(400)
     assert job.result(PATIENCE).finish == "cancelled"
     beside.result(PATIENCE)
+
+
+def test_damaged_weights_are_an_error_wherever_they_are_read(tmp_path: Path) -> None:
+    write_tiny_model(tmp_path)
+    whole = SafetensorsFile(tmp_path / "model.safetensors")
+    tensors = {name: np.array(whole.array(name)) for name in whole.entries}
+    tensors["model.norm.weight"][3] = np.nan
+    write_safetensors(tmp_path / "model.safetensors", tensors)
+    with Engine.open(tmp_path, context=128, cache=False, threads=1) as engine:
+        for ask in (
+            lambda: engine.chat("hall", max_tokens=3),
+            lambda: engine.generate("hall", max_tokens=3),
+            lambda: engine.score("hall", [" light"]),
+            lambda: engine.embed(["hall"]),
+        ):
+            with pytest.raises(DataError, match="not numbers; its weights are damaged"):
+                ask()
 
 
 def test_sampling_comes_from_the_package_itself() -> None:

@@ -1,0 +1,76 @@
+"""Commands as they go wrong on other people's machines: one line, exit code 2, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from smolforge.cli.main import main
+from smolforge.formats.safetensors_io import SafetensorsFile, write_safetensors
+from tests.engine.tiny_model import write_tiny_model
+
+NORM = "model.norm.weight"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("model"))
+
+
+def refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """Run a command that a person got wrong; return what it said."""
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.splitlines()[-1].startswith("smolforge: ")
+    return err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("verb", ["chat", "generate", "bench", "perplexity"])
+def test_more_threads_than_there_can_be_are_refused(
+    verb: str, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.txt"
+    text.write_text("turn on the light in the hall. " * 200)
+    words = [str(text), "-m", str(model)] if verb == "perplexity" else [str(model)]
+    words += ["-p", "hall"] if verb in ("chat", "generate") else []
+    assert "threads is 100000, expected 1 to 512" in refused([verb, *words, "--threads", "100000"], capsys)
+
+
+def test_a_model_with_damaged_weights_says_so_and_gives_no_figure(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in ("config.json", "tokenizer.json"):
+        (tmp_path / file).write_bytes((model / file).read_bytes())
+    whole = SafetensorsFile(model / "model.safetensors")
+    tensors = {name: np.array(whole.array(name), np.float32) for name in whole.entries}
+    tensors[NORM][3] = np.nan
+    write_safetensors(tmp_path / "model.safetensors", tensors)
+    text = tmp_path / "text.txt"
+    text.write_text("turn on the light in the hall. " * 20)
+    for words in (
+        ["generate", str(tmp_path), "-p", "hall"],
+        ["perplexity", str(text), "-m", str(tmp_path), "--n-ctx", "8"],
+    ):
+        assert "not numbers; its weights are damaged" in refused(words, capsys)
+
+
+def run(words: list[str], **environment: str) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "smolforge.cli.main", *words]
+    return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, timeout=600, check=False)
+
+
+def test_an_instruction_set_that_is_none_is_refused(model: Path) -> None:
+    done = run(["generate", str(model), "-p", "hall"], SMOLFORGE_ISA="quick")
+    assert done.returncode == 2 and done.stdout == b""
+    assert done.stderr.startswith(b"smolforge: SMOLFORGE_ISA: 'quick'") and done.stderr.count(b"\n") == 1
+
+
+def test_answers_go_into_a_pipe_as_utf_8_whatever_the_locale(model: Path) -> None:
+    words = ["generate", str(model), "-p", "hall", "--choices", "日本 é 👍"]
+    done = run(words, PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert (done.returncode, done.stdout.decode()) == (0, "日本 é 👍\n")
