@@ -43,7 +43,7 @@ def test_replies_come_in_the_order_of_requests_whatever_order_they_are_answered_
 
     def answer_the_first_last(handler: Handler, body: Body) -> None:
         if asked(body) == "0":
-            assert second_came.wait(60)
+            assert second_came.wait(600)
         elif asked(body) == "3":
             second_came.set()
         echo(handler, body)
@@ -241,7 +241,7 @@ def test_leaving_early_asks_no_more(tmp_path: Path) -> None:
 
     def hold(handler: Handler, body: Body) -> None:
         if asked(body) != "0":
-            release.wait(60)
+            release.wait(600)
         echo(handler, body)
 
     with scripted(hold) as server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -199,13 +200,14 @@ def test_two_data_parallel_ranks_train_the_same_model_as_one(context: Make, tmp_
         run(settings, StageContext(Path({str(two.work)!r}), inputs, seed=7))
     """)
     )
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    # by its number: a machine without a network may not know its own name
+    launch = ["-m", "torch.distributed.run", "--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
     command = [sys.executable, *launch, str(script)]
     subprocess.run(
         command,
         check=True,
         cwd=Path.cwd(),
-        env={**__import__("os").environ, "PYTHONPATH": str(Path.cwd())},
+        env={**os.environ, "PYTHONPATH": str(Path.cwd())},
         timeout=1200,
     )
     first, second = (load_pretrained(c.work / "model").state_dict() for c in (one, two))
