@@ -39,7 +39,7 @@ from smolforge.corpus.division import divide
 from smolforge.corpus.edit import EditPlan
 from smolforge.corpus.engine import Part, Poisoned, Runner, Task
 from smolforge.corpus.finish import VERDICTS, FinishArgument, finish_shard
-from smolforge.corpus.ingest import Ledger, Unit, units
+from smolforge.corpus.ingest import Ledger, units
 from smolforge.corpus.judge import QUALITY, QualityArgument, judge_shard, quality_floors, quality_shard
 from smolforge.corpus.read_job import LOST_REASON, LOST_STEP, Lost, lost_task, read_task, shards_of, unit_tasks
 from smolforge.corpus.rules.limits import load_profile
@@ -97,7 +97,7 @@ class Build:
         ahead = (name for unit in cut if self.config.sources[unit.source].ahead for name in unit.names)
         self.ahead = tuple(dict.fromkeys(ahead))
         plan = same_or_write(self.scratch / "units.json", json.dumps([unit.as_json() for unit in cut]).encode())
-        folders = self._longest_first(cut, unit_tasks(cut, plan))
+        folders = self.runner.wave("read", read_task, unit_tasks(cut, plan), self.config)
         for folder in folders:
             self.ledger.add(Ledger.from_json(read_json(folder / "ledger.json")))
         by_name = dict(zip((folder.name for folder in folders), cut, strict=True))
@@ -115,12 +115,6 @@ class Build:
         """Stop documents by language, rules and toxicity. Comes before dedup, lest a copy that passes goes because of
         one that does not: sources differ in profile and declared language."""
         self.verdicts["judge"] = self.runner.wave("judge", judge_shard, self._columns(), self.config)
-
-    def _longest_first(self, cut: Sequence[Unit], tasks: Sequence[Task]) -> list[Path]:
-        """Read the units, the longest first so that no worker ends alone; return the folders in their order."""
-        order = sorted(range(len(cut)), key=lambda number: -cut[number].size)
-        read = self.runner.wave("read", read_task, [tasks[number] for number in order], self.config)
-        return [folder for _, folder in sorted(zip(order, read, strict=True))]
 
     def exact_dedup(self) -> None:
         """Stop all but one document of each text."""
@@ -207,7 +201,8 @@ class Build:
         """Return a task over files of a shard and all its verdicts so far; ``items`` are its rows by default."""
         found = (*files, *self._verdicts(shard))
         rows = shard.rows
-        return Task(shard.name, tuple(Part(file, 0, rows) for file in found), rows if items is None else items)
+        parts = tuple(Part(file, 0, rows) for file in found)
+        return Task(shard.name, parts, rows if items is None else items, size=shard.bytes)
 
     def _columns(self) -> list[Task]:
         """Return tasks over annotations and verdicts alone."""

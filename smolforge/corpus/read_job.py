@@ -31,7 +31,7 @@ _BATCH = 512  # documents annotated at once
 def unit_tasks(units: Sequence[Unit], plan: Path) -> list[Task]:
     """Return a task for each unit; ``plan`` is the file of units, which the tasks read theirs from."""
     return [
-        Task(f"unit-{number:05d}", (Part(plan, number, number + 1),), unit.items, times=unit.times)
+        Task(f"unit-{number:05d}", (Part(plan, number, number + 1),), unit.items, times=unit.times, size=unit.size)
         for number, unit in enumerate(units)
     ]
 

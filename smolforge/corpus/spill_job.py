@@ -53,7 +53,7 @@ def spill_large(
         return list(units), []
     plan = same_or_write(scratch / "spilled.json", json.dumps([unit.as_json() for unit in whole]).encode())
     tasks = [
-        Task(f"file-{number:05d}", (Part(plan, number, number + 1),), 1, times=unit.times)
+        Task(f"file-{number:05d}", (Part(plan, number, number + 1),), 1, times=unit.times, size=unit.size)
         for number, unit in enumerate(whole)
     ]
     outputs = runner.wave(WAVE, spill_task, tasks, (config, folder.PIECE_BYTES))

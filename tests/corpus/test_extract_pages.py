@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import pydoc
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from smolforge.corpus.config import CorpusConfig
+from smolforge.corpus.engine import LimitedChild
 from smolforge.corpus.extract.careful import better, extract_careful
 from smolforge.corpus.extract.fast import decode, extract_fast, licence_hint
+from smolforge.corpus.extract.one_page import IMPORTS
 from smolforge.corpus.extract.pages import BATCH_PAGES, extracted
 from smolforge.corpus.extract.urls import judge_url
 from smolforge.corpus.rows import Page, Row
@@ -198,3 +201,14 @@ def test_a_page_that_takes_too_much_memory_costs_that_page_alone() -> None:
     heavy = b"<html><body>" + b"<p>word" * 200_000
     found = outcomes([crawled(article(1)), crawled(heavy), crawled(article(2))], extract={"memory_mib": 128})
     assert [reason(row) for row in found] == ["", "extraction out of memory", ""]
+
+
+def loaded() -> set[str]:
+    return set(sys.modules)
+
+
+def test_the_child_that_extracts_holds_the_parsers_and_no_model_of_languages() -> None:
+    with LimitedChild(memory_mib=256, imports=IMPORTS) as child:
+        names = child.call(loaded, timeout=60)
+    assert {"trafilatura", "resiliparse.parse.html"} <= names
+    assert not {"py3langid", "pyarrow"} & names

@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "MALLOC_ARENA_MAX": "2",
     "PYTHONHASHSEED": "0",
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # it would look for some in every installed package
 }
 
 

@@ -39,7 +39,8 @@ class Task:
     ``items`` says how finely the task can be cut when something in it kills the process: items are numbered 0 up to
     ``items``, in rows or bytes or whatever the job counts by. A job leaves out every item that is not in ``ranges``.
     0 means that the task cannot be cut, and its death is an error. ``times`` is how many times the limit on time it may
-    take: more than 1 for one that is known to be larger than others.
+    take: more than 1 for one that is known to be larger than others. ``size`` is about how much there is to do: of the
+    tasks of a wave those of the largest size begin first.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Task:
     items: int
     chosen: Ranges | None = None
     times: float = 1.0
+    size: int = 0
 
     @property
     def ranges(self) -> Ranges:

@@ -71,6 +71,7 @@ class Runner:
         freeze(folder, plan)
         self._after = digest_json(plan)
         missing = [task for task in tasks if not (folder / task.name).exists()]
+        missing.sort(key=lambda task: -task.size)  # the largest begin first, lest one of them runs last and alone
         self.progress.start(len(tasks), "tasks")
         self.progress.update(len(tasks) - len(missing))
         if missing:

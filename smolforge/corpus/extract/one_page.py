@@ -20,7 +20,7 @@ from smolforge.errors import SmolforgeError
 
 STEP = "extract"
 MARK = "page "  # before the number of the page in work, on standard error
-IMPORTS = ("resiliparse.extract.html2text", "resiliparse.parse.html", "trafilatura", __name__)
+IMPORTS = ("smolforge.corpus.extract.parsers", __name__)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import corpus_engine_jobs as jobs
@@ -94,6 +95,15 @@ def test_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path) -> None:
             outputs = run.wave("wave", jobs.shout, work)
         assert [output.name for output in outputs] == [task.name for task in work]
         assert contents(tmp_path / str(workers)) == expected
+
+
+def test_the_largest_tasks_begin_first_and_outputs_keep_their_order(tmp_path: Path) -> None:
+    work = [replace(task, size=size) for task, size in zip(tasks(table(tmp_path / "t")), (5, 0, 9), strict=True)]
+    (tmp_path / "notes").mkdir()
+    with Runner(tmp_path / "work", config(), QuietProgress(), InlineLauncher()) as run:
+        outputs = run.wave("wave", jobs.shout_logged, work, tmp_path / "notes")
+    assert (tmp_path / "notes" / "log").read_text().split() == [work[at].name for at in (2, 0, 1)]
+    assert [output.name for output in outputs] == [task.name for task in work]
 
 
 def test_workers_work_at_the_same_time(tmp_path: Path) -> None:
