@@ -98,7 +98,7 @@ def _read(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(f"{path}: not valid JSON") from None
     if not isinstance(found, dict) or found.get("kind") != KIND:
         raise DataError(f"{path}: not a conversation that 'chat' saved")

@@ -42,7 +42,7 @@ class Answer:
         """Return the text as the JSON value it is; DataError where it is not, as when it was cut off."""
         try:
             return json.loads(self.text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"the answer (finish: {self.finish}) is not valid JSON: {error}") from None
 
 

@@ -21,7 +21,7 @@ from smolforge.engine.architectures import ARCHITECTURES, native_shape
 from smolforge.engine.codec import Codec, FileCodec
 from smolforge.engine.files import Weights, model_files
 from smolforge.engine.packed_file import Bundle
-from smolforge.errors import ConfigError
+from smolforge.errors import ConfigError, FormatError
 from smolforge.formats.hf_tokenizer import TokenFacts
 from smolforge.store.digest import digest_bytes, digest_json
 
@@ -111,7 +111,10 @@ def open_model(
     facts = TokenFacts(**{**bundle.facts["tokens"], "eos": tuple(bundle.facts["tokens"]["eos"])})
     if not ARCHITECTURES[config["model_type"]].one_template and facts.chat_template:
         chat_template.warm()  # starts beside the tokenizer
-    native = _native.Model(native_shape(config), bundle.tensors, threads)
+    try:
+        native = _native.Model(native_shape(config), bundle.tensors, threads)
+    except ValueError as error:
+        raise FormatError(f"{path}: {error}") from None
     return LoadedModel(
         path=path,
         native=native,
@@ -147,7 +150,12 @@ def _bundle(path: Path, weights: Weights, threads: int, cache: bool, progress: P
         return found
     source = _open(path, weights, threads)
     writer = packed_file.writer(place, source.shapes, source.packed_bytes)
-    packed = _pack(source, writer, progress, digest)
+    try:
+        packed = _pack(source, writer, progress, digest)
+    except OSError:  # a disk that fills up, a quota: what cannot be kept for the next start still serves this one
+        if writer is None:
+            raise
+        return _pack(source, None, progress, digest)
     return packed if writer is None else packed_file.open_packed(place, digest) or packed
 
 

@@ -163,6 +163,6 @@ def _has_weights(folder: Path) -> bool:
     try:
         index = json.loads((folder / "model.safetensors.index.json").read_text(encoding="utf-8"))
         shards = set(index["weight_map"].values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return False
     return bool(shards) and all(isinstance(shard, str) and (folder / shard).is_file() for shard in shards)

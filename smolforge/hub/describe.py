@@ -132,7 +132,7 @@ def _licence(folder: Path) -> str | None:
 def _json(file: Path) -> dict[str, Any]:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FormatError(f"{file}: cannot be read as JSON ({error})") from None
     if not isinstance(found, dict):
         raise FormatError(f"{file}: expected a JSON object, found {type(found).__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 from smolforge.cli.main import main
+from smolforge.formats.gguf_names import expected_shapes
+from smolforge.formats.hf_config import flat_config
 from smolforge.formats.safetensors_io import SafetensorsFile, write_safetensors
 from tests.engine.tiny_model import write_tiny_model
 
@@ -57,6 +60,40 @@ def test_a_model_with_damaged_weights_says_so_and_gives_no_figure(
         ["perplexity", str(text), "-m", str(tmp_path), "--n-ctx", "8"],
     ):
         assert "not numbers; its weights are damaged" in refused(words, capsys)
+
+
+@pytest.mark.parametrize("verb", ["show", "generate", "estimate"])
+def test_a_config_nested_beyond_reason_is_refused(
+    verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text('{"a":' * 100_000)
+    (tmp_path / "model.safetensors").touch()
+    words = [verb, str(tmp_path), *(["-p", "hall"] if verb == "generate" else [])]
+    assert "config.json" in refused(words, capsys)
+
+
+def test_a_shape_that_the_kernels_do_not_compute_is_refused(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = json.loads((model / "config.json").read_text())
+    config |= {"head_dim": 2048, "num_attention_heads": 1, "num_key_value_heads": 1}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "tokenizer.json").write_bytes((model / "tokenizer.json").read_bytes())
+    shapes = expected_shapes(flat_config(config, "wide"))
+    write_safetensors(tmp_path / "model.safetensors", {name: np.ones(s, np.float32) for name, s in shapes.items()})
+    assert "head_dim 2048" in refused(["generate", str(tmp_path), "-p", "hall"], capsys)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
+def test_a_cache_that_cannot_take_the_weights_is_done_without(model: Path, tmp_path: Path) -> None:
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)); "
+    call = f"from smolforge.cli.main import main; main(['generate', {str(model)!r}, '-p', 'hall', '--choices', 'yes'])"
+    environment = {**os.environ, "SMOLFORGE_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", limit + call], env=environment, capture_output=True, timeout=600, check=False
+    )
+    assert (done.stdout, done.returncode) == (b"yes\n", 0), done.stderr
+    assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
 
 
 def run(words: list[str], **environment: str) -> subprocess.CompletedProcess[bytes]:
