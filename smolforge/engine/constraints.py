@@ -44,11 +44,17 @@ class DraftingConstraint(Constraint, Protocol):
     def forced_tokens(self) -> list[int]:
         """Return the tokens that are the only ones allowed, one after the other, from here on."""
 
-    def forced(self, after: Sequence[int] = ()) -> bytes:
-        """Return the bytes that must follow the present place, or the place that ``after`` (legal tokens) leads to.
+    def forced(self) -> bytes:
+        """Return the bytes that must follow the present place.
 
         It may be longer than ``forced_tokens``: text can be forced where its cutting into tokens is not.
         """
+
+    def try_advance(self, tokens: Sequence[int]) -> int:
+        """Take as many of ``tokens`` as may come next, in order, and return how many these are."""
+
+    def back(self, count: int) -> None:
+        """Take the newest ``count`` tokens back."""
 
 
 def build(
@@ -147,15 +153,18 @@ class GrammarConstraint:
         """Return the tokens that are the only ones allowed from here on: the mask holds the first, then the second …"""
         return self._matcher.compute_ff_tokens()
 
-    def forced(self, after: Sequence[int] = ()) -> bytes:
-        """Return the bytes that must follow here, or behind the legal tokens ``after``."""
-        if not after:
-            return self._matcher.compute_ff_bytes()
-        taken = self._matcher.try_consume_tokens(list(after))
-        found = self._matcher.compute_ff_bytes()
-        self._matcher.rollback(taken)
+    def forced(self) -> bytes:
+        """Return the bytes that must follow here."""
+        return self._matcher.compute_ff_bytes()
+
+    def try_advance(self, tokens: Sequence[int]) -> int:
+        """Take as many of ``tokens`` as may come next, in order, and return how many these are."""
+        return self._matcher.try_consume_tokens(list(tokens))
+
+    def back(self, count: int) -> None:
+        """Take the newest ``count`` tokens back; DataError where a limit was reached on the way there."""
+        self._matcher.rollback(count)
         self._check()
-        return found if taken == len(after) else b""
 
     def _check(self) -> None:
         if self._matcher.is_error():
@@ -172,12 +181,12 @@ class _Words:
         self.eos_token_id, self.bos_token_id = end, None
         self.tokens = [table.piece(token) for token in range(table.size)]
         self.special_token_ids = sorted(table.special)
-        self._tokenizer = table.tokenizer
+        self._table = table
 
     def __call__(self, text: str) -> list[int]:
         if isinstance(text, bytes):
             raise TypeError("text, not bytes")  # how the library finds out what to give
-        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        return self._table.cut(text.encode())
 
 
 def _tokenizer(table: TokenTable, stop: frozenset[int]) -> LLTokenizer:

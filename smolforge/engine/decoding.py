@@ -57,6 +57,8 @@ class Decoding:
         self._text = AnswerText(request, table)
         self._block = ThinkBlock(request.thinking, once=request.constraint is not None)
         self._drafting = request.constraint if isinstance(request.constraint, DraftingConstraint) else None
+        greedy = request.sampling.temperature <= 0 and not self._penalties.active
+        self._plain = greedy and request.logprobs is None and not request.stop_strings
         self._begun = request.constrain_after is None
         self._reported = 0
         if self.finish is None:
@@ -82,7 +84,9 @@ class Decoding:
         nothing or the scores are not numbers; this request cannot go on then, others can.
         """
         assert self.finish is None and len(logits) == 1 + len(draft)
-        right, before = 0, len(self.tokens)
+        before = len(self.tokens)
+        self._take_sure(logits, draft)
+        right = len(self.tokens) - before
         while self.finish is None and right <= len(draft) and self.tokens[before:] == list(draft[:right]):
             self._append(self._choose(logits[right]), logits[right])
             at, right = right, len(self.tokens) - before
@@ -102,6 +106,25 @@ class Decoding:
         drafted, accepted = (self._drafter.drafted, self._drafter.accepted) if self._drafter is not None else (0, 0)
         counts = len(self.request.prompt), self.cached_tokens, len(self.tokens), self._block.tokens
         return Usage(*counts, drafted, accepted)
+
+    def _take_sure(self, logits: NDArray[np.float32], draft: Sequence[int]) -> None:
+        """Take, all at once, the first drafted tokens that have the best score, where only a constraint has a say.
+
+        One by one they would be chosen too: each is allowed and the best of all, allowed or not.
+        """
+        request, constraint = self.request, self._drafting
+        if constraint is None or self._constraint() is None or self._block.may_open or not self._plain:
+            return
+        sure = list[int]()
+        for row, token in zip(logits, draft[: request.max_tokens - len(self.tokens) - 1], strict=False):
+            if token in request.stop or int(row.argmax()) != token or row[token] != row[token]:
+                break
+            sure.append(token)
+        taken = constraint.try_advance(sure) if sure else 0
+        for token in sure[:taken]:
+            self._add(token)
+        if taken:
+            self._write_for_model(Place.ANSWER)
 
     def _constraint(self) -> Constraint | None:
         """Return the constraint where it is in force: begun, and outside the think block."""

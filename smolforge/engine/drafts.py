@@ -11,12 +11,22 @@ from itertools import pairwise
 
 from smolforge.engine.constraints import DraftingConstraint
 from smolforge.engine.draft_budget import Acceptance, DraftBudget, Source
-from smolforge.engine.history import History, repeats
+from smolforge.engine.history import History
+from smolforge.engine.ngrams import NGrams
 from smolforge.engine.spans import PromptSpans, StringField
 from smolforge.engine.text_stream import TokenTable
 
-_LONG = 4  # tokens in common from which a repetition is called long
-_ROUNDS = 4  # guesses that are put one behind the other
+# By the tokens in common with what was said before, the most first, and whether a value of JSON begins: values differ,
+# what is around them does not.
+_REPEATED = {
+    (8, False): Source.LONG, (8, True): Source.LONG_VALUE, (4, False): Source.MIDDLE, (4, True): Source.MIDDLE_VALUE,
+    (2, False): Source.SHORT, (2, True): Source.SHORT,
+}  # fmt: skip
+_ORDERS = (8, 4, 2)
+_GOES_ON = 4  # tokens in common by which a value that has begun goes on
+_ROUNDS = 6  # guesses that are put one behind the other
+_ENOUGH = 8  # tokens that are left of earlier guesses and need no more behind them yet
+_UNLIKELY = 0.05  # what follows a place that is reached less often is not looked for
 _MESSAGE = 8  # tokens between two control tokens from which they are taken for a message
 _CONTEXT = 3  # tokens of a string that are encoded again with what may follow, so that words are cut as in one piece
 
@@ -29,18 +39,24 @@ class Drafter:
     def __init__(self, history: History, table: TokenTable, budget: DraftBudget) -> None:
         self._history, self._table, self._budget = history, table, budget
         self._acceptance = Acceptance(budget.typical)
+        self._said = NGrams(_ORDERS)
+        self._plan: Guess = ([], [])  # legal guesses of what follows, the draft first
         self._sources: list[Source] = []
-        self._field, self._followed = StringField(), history.length
+        self._field, self._followed = StringField(), 0
         self._spans: PromptSpans | None = None
         self.drafted = self.accepted = 0
 
     def propose(self, constraint: DraftingConstraint | None, room: int, beside: int) -> list[int]:
         """Return at most ``room`` tokens, legal under ``constraint``, that pay beside ``beside`` other rows."""
-        tokens, sources = self._repeated([], room) if constraint is None else self._constrained(constraint, room)
+        self._catch_up()
+        if constraint is None:
+            self._plan, (tokens, sources) = ([], []), self._repeated([], room)
+        else:
+            tokens, sources = self._plan = self._guesses(constraint, room)
         rates = [self._acceptance[source] for source in sources[:room]]
-        tokens = tokens[: self._budget.keep(rates, beside)]
-        self._sources = sources[: len(tokens)]
-        return tokens
+        kept = self._budget.keep(rates, beside)
+        self._sources = sources[:kept]
+        return tokens[:kept]
 
     def settle(self, right: int, draft: Sequence[int]) -> None:
         """Learn that the first ``right`` tokens of the draft were accepted (and the next one, if any, was not)."""
@@ -51,44 +67,76 @@ class Drafter:
             self._budget.typical.update(source, i < right, 0.02)
         self._sources = []
 
-    def _constrained(self, constraint: DraftingConstraint, room: int) -> Guess:
-        """Put guesses one behind the other, each legal after those before it."""
-        field = self._present_field()
-        tokens, sources = list[int](), list[Source]()
+    def _catch_up(self) -> None:
+        """Take note of the tokens that were added since the last draft."""
+        begin, start = self._followed, self._history.start
+        seen = max(0, begin - max(_ORDERS))
+        tokens = self._history.view(seen).tolist()
+        new = tokens[max(begin, start) - seen :]
+        self._said.learn(tokens, begin - seen)
+        for token in new:
+            self._field.push(self._table.piece(token))
+        guessed, why = self._plan
+        self._plan = (guessed[len(new) :], why[len(new) :]) if guessed[: len(new)] == new else ([], [])
+        self._followed = self._history.length
+
+    def _guesses(self, constraint: DraftingConstraint, room: int) -> Guess:
+        """Put guesses one behind the other, each legal after those before it, behind what is left of earlier ones."""
+        tokens, sources = self._plan
+        if len(tokens) >= min(_ENOUGH, room):
+            return tokens, sources
+        field, legal, reached = StringField(self._field), constraint.try_advance(tokens), 1.0
+        assert legal == len(tokens), "what is left of legal guesses is legal"
+        for token, source in zip(tokens, sources, strict=True):
+            field.push(self._table.piece(token))
+            reached *= self._acceptance[source]
         for _ in range(_ROUNDS):
-            if len(tokens) >= room:
+            if len(tokens) >= room or reached < _UNLIKELY:
                 break
             guess, why = self._guess(constraint, field, tokens, room - len(tokens))
-            legal = constraint.accepted([*tokens, *guess]) - len(tokens) if guess else 0
+            legal = constraint.try_advance(guess) if guess else 0
             if legal <= 0:
                 break
-            tokens += guess[:legal]
-            sources += why[:legal]
-            for token in guess[:legal]:
+            for token, source in zip(guess[:legal], why, strict=False):
                 field.push(self._table.piece(token))
+                reached *= self._acceptance[source]
+            tokens, sources = tokens + guess[:legal], sources + why[:legal]
+        constraint.back(len(tokens))
         return tokens, sources
 
     def _guess(self, constraint: DraftingConstraint, field: StringField, after: list[int], room: int) -> Guess:
-        forced = constraint.forced(after)
+        forced = constraint.forced()
         if forced:  # the grammar writes all but the last token of it, which may merge with what follows
-            return _forced(self._encode(forced), Source.FORCED)
+            return _forced(self._table.cut(forced), Source.FORCED)
         copied = self._from_prompt(constraint, field, after)
-        said = self._placed(self._repeated(after, room), field)
+        said = self._repeated(after, room, field)
         return max(copied, said, key=lambda guess: self._acceptance[guess[1][0]] if guess[0] else 0.0)
 
-    def _placed(self, guess: Guess, field: StringField) -> Guess:
-        """Tell apart where repeated tokens stand: values differ between answers, what is around them does not."""
-        tokens, sources = guess
-        if not tokens or sources[0] is not Source.LONG:
-            return guess
-        ahead = StringField(field)
-        if ahead.value:
-            sources[0] = Source.WITHIN
-        for i, token in enumerate(tokens):
-            if ahead.begins:
-                sources[i] = Source.VALUE
-            ahead.push(self._table.piece(token))
-        return guess
+    def _repeated(self, after: list[int], room: int, field: StringField | None = None) -> Guess:
+        """Return what followed the same tokens before, token by token; a ``field`` says where in JSON that stands."""
+        ahead, reached = StringField(field), 1.0
+        end = (*self._newest(after, max(_ORDERS)),)
+        tokens, sources = list[int](), list[Source]()
+        while len(tokens) < room and reached >= _UNLIKELY:
+            token, order = self._said.following(end)
+            if not order or token in self._table.special:
+                break
+            going_on = not tokens and ahead.value and order >= _GOES_ON
+            source = Source.WITHIN if going_on else _REPEATED[order, ahead.begins]
+            tokens.append(token)
+            sources.append(source)
+            reached *= self._acceptance[source]
+            end = (*end[1:], token)
+            if field is not None:
+                ahead.push(self._table.piece(token))
+        return tokens, sources
+
+    def _newest(self, after: list[int], count: int) -> list[int]:
+        """Return the ``count`` tokens before the place behind ``after``."""
+        if len(after) >= count:
+            return after[-count:]
+        known = self._history.length - (count - len(after))
+        return [*self._history.view(max(0, known)).tolist(), *after]
 
     def _from_prompt(self, constraint: DraftingConstraint, field: StringField, after: list[int]) -> Guess:
         """Continue a string as the prompt does; where the prompt's passage ends, end the string."""
@@ -96,7 +144,7 @@ class Drafter:
             return [], []
         if self._spans is None:
             self._spans = self._prompt_spans()
-        newest = [*self._history.view()[-_CONTEXT:].tolist(), *after][-_CONTEXT:]
+        newest = self._newest(after, _CONTEXT)
         ends = [self._table.bytes(newest[i:]) for i in range(len(newest))]
         inside = tuple(end for end in ends if len(end) < len(field.value) and field.value.endswith(end))
         found = self._spans.following(field.value, inside)
@@ -108,7 +156,7 @@ class Drafter:
             if len(self._table.piece(newest[-1])) >= len(field.value):
                 first = Source.FIND
             return span, [first, *[Source.ON] * len(span)][: len(span)]
-        return _forced(self._closing(constraint, after), Source.CLOSE) if found.ends else ([], [])
+        return _forced(self._closing(constraint), Source.CLOSE) if found.ends else ([], [])
 
     def _prompt_spans(self) -> PromptSpans:
         """Return the prompt's passages, those first that stand in its last message: there the text is mostly found."""
@@ -118,24 +166,14 @@ class Drafter:
         start = len(self._table.bytes(prompt[: begins[-1]])) if begins else 0
         return PromptSpans(self._table.bytes(prompt), start)
 
-    def _closing(self, constraint: DraftingConstraint, after: list[int]) -> list[int]:
+    def _closing(self, constraint: DraftingConstraint) -> list[int]:
         """Return the closing quote together with what is forced behind it, as one would encode it."""
         quote = self._table.tokenizer.token_to_id('"')
-        if quote is None or constraint.accepted([*after, quote]) != len(after) + 1:
+        if quote is None or not constraint.try_advance([quote]):
             return []
-        return self._encode(b'"' + constraint.forced([*after, quote]))
-
-    def _repeated(self, after: list[int], room: int) -> Guess:
-        """Return what followed the newest earlier copy of the longest end, two tokens at least."""
-        tokens, at, common = self._history.ending(after), -1, 0
-        for length, places in repeats(tokens, _LONG):
-            common, at = length, int(places[-1])
-        following = tokens[at + 1 : at + 1 + room].tolist() if common >= 2 else []
-        return following, [Source.LONG if common == _LONG else Source.SHORT] * len(following)
-
-    def _encode(self, text: bytes) -> list[int]:
-        words = text.decode("utf-8", errors="ignore")
-        return list(self._table.tokenizer.encode(words, add_special_tokens=False).ids)
+        forced = constraint.forced()
+        constraint.back(1)
+        return self._table.cut(b'"' + forced)
 
     def _encode_behind(self, value: bytes, newest: list[int], words: bytes) -> list[int]:
         """Encode ``words`` as they would be cut behind the string's newest tokens."""
@@ -143,17 +181,10 @@ class Drafter:
             known = newest[-count:]
             context = self._table.bytes(known)
             if value.endswith(context):
-                encoded = self._encode(context + words)
+                encoded = self._table.cut(context + words)
                 if encoded[:count] == known:
                     return encoded[count:]
-        return self._encode(words)
-
-    def _present_field(self) -> StringField:
-        """Return a copy of where the answer stands, after catching up with it."""
-        for token in self._history.view(self._followed).tolist():
-            self._field.push(self._table.piece(token))
-        self._followed = self._history.length
-        return StringField(self._field)
+        return self._table.cut(words)
 
 
 def _forced(tokens: list[int], first: Source) -> Guess:

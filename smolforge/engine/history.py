@@ -1,7 +1,7 @@
 """The tokens of prompt and answer in one growing array, and where its end stood before.
 
 Input: a prompt and the answer's tokens one by one. Output: earlier places whose last tokens equal the newest ones,
-which penalties count and drafts continue.
+which penalties count.
 """
 
 from __future__ import annotations
@@ -30,10 +30,6 @@ class History:
     def view(self, begin: int = 0) -> NDArray[np.int64]:
         """Return the tokens from ``begin`` on, int64; valid until the next ``append``."""
         return self._tokens[begin : self.length]
-
-    def ending(self, after: Sequence[int]) -> NDArray[np.int64]:
-        """Return all tokens with ``after`` behind them."""
-        return np.concatenate([self.view(), np.array(after, dtype=np.int64)]) if after else self.view()
 
 
 def repeats(tokens: NDArray[np.int64], longest: int) -> Iterator[tuple[int, NDArray[np.intp]]]:

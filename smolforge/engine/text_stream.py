@@ -16,6 +16,7 @@ from smolforge.formats.pre_tokenizers import byte_alphabet
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+_MOST_CUTS = 4096  # texts whose tokens are remembered
 _TO_LATIN = {ord(character): byte for byte, character in enumerate(byte_alphabet())}
 
 
@@ -37,6 +38,7 @@ class TokenTable:
         self.special = frozenset(token for token, entry in added.items() if entry.special)
         self.hidden = self.special - frozenset(shown)
         self._pieces: dict[int, bytes] = {token: content.encode() for token, content in self.added.items()}
+        self._cuts: dict[bytes, list[int]] = {}
 
     def piece(self, token: int) -> bytes:
         """Return a token's bytes; none for an id beyond the tokenizer's vocabulary."""
@@ -45,6 +47,16 @@ class TokenTable:
             spelled = self.tokenizer.id_to_token(token) or ""
             piece = self._pieces[token] = spelled.translate(_TO_LATIN).encode("latin-1")
         return piece
+
+    def cut(self, text: bytes) -> list[int]:
+        """Return the tokens of a text as it would be encoded by itself; recent ones are remembered."""
+        tokens = self._cuts.get(text)
+        if tokens is None:
+            if len(self._cuts) >= _MOST_CUTS:
+                self._cuts.clear()
+            words = text.decode("utf-8", errors="ignore")
+            tokens = self._cuts[text] = list(self.tokenizer.encode(words, add_special_tokens=False).ids)
+        return tokens
 
     def text(self, tokens: Iterable[int]) -> str:
         """Return the text of a whole sequence without hidden tokens; bytes that are not UTF-8 become U+FFFD."""

@@ -96,13 +96,18 @@ def test_allows_forced_tokens_and_accepted_agree_with_the_mask() -> None:
     assert form.forced_tokens() == []
 
 
-def test_what_is_forced_behind_other_tokens_leaves_the_place_alone() -> None:
+def test_tokens_taken_on_trial_are_taken_back() -> None:
     form = build("schema", SCHEMA)
     assert form.forced() == b'{"zeta":"'
     opening = ids('{"zeta":"')
-    assert form.forced([*opening, *ids('ab"')]) == b',"alpha":'
-    assert form.forced([*opening, token("<|im_end|>")]) == b""
+    written = [*opening, *ids('ab"')]
+    assert form.try_advance([*written, *ids("}")]) == len(written)
+    assert form.forced() == b',"alpha":'
+    form.back(len(written))
     assert form.forced() == b'{"zeta":"'
+    assert form.try_advance([token("<|im_end|>")]) == 0
+    form.back(0)
+    assert np.flatnonzero(form.mask()).tolist() == [t for t in range(TABLE.size) if form.allows(t)]
 
 
 def test_special_tokens_never_stand_for_text() -> None:
