@@ -1,6 +1,7 @@
 """From a crawl to a table of clean documents: our corpus stage against ``datatrove``'s pipeline, on one core.
 
-In: texts with their languages, and a Python that has datatrove. Out: MB/s of HTML by CPU time, and what each kept.
+In: texts with their languages, and a Python that has datatrove. Out: MB/s of HTML by CPU time, with and without what
+starting all processes takes, and what each side kept.
 ``datatrove`` runs FineWeb's chain as its examples have it: extraction with trafilatura, language, Gopher repetition,
 Gopher quality, C4 without the punctuation rule, FineWeb quality, Parquet. Its language model is downloaded at run time,
 so both sides use py3langid with the same floor. Ours also removes duplicates and masks personal data.
@@ -72,9 +73,13 @@ class Side:
         """Return MB/s for the pages that the large crawl has more: what starting costs is in neither."""
         return megabytes / (min(self.all) - min(self.few))
 
+    def speed_with_start(self, megabytes: float) -> float:
+        """Return MB/s of the large crawl, start included."""
+        return megabytes / min(self.all)
 
-def end_to_end(texts: Sequence[Text], peer: Path) -> tuple[dict[str, Any], str]:
-    """Return the claim and a line to print."""
+
+def end_to_end(texts: Sequence[Text], peer: Path) -> tuple[dict[str, dict[str, Any]], str]:
+    """Return the claims and a line to print."""
     ours, theirs = Side(sys.executable, OURS), Side(str(peer), PEER)
     with tempfile.TemporaryDirectory() as folder:
         large, small = Path(folder) / "large.warc.gz", Path(folder) / "small.warc.gz"
@@ -91,13 +96,20 @@ def end_to_end(texts: Sequence[Text], peer: Path) -> tuple[dict[str, Any], str]:
                     file=sys.stderr,
                 )
     megabytes = (size - size_small) / 1e6
-    mine, other = ours.speed(megabytes), theirs.speed(megabytes)
+    plain = _claim(ours.speed(megabytes), theirs.speed(megabytes))
+    whole = _claim(ours.speed_with_start(size / 1e6), theirs.speed_with_start(size / 1e6))
+    what = f"{size / 1e6:.0f} MB of HTML"
     line = (
-        f"WARC to Parquet, {pages} responses, {size / 1e6:.0f} MB of HTML: {mine:.1f} MB/s ({ours.kept} kept), "
-        f"datatrove {other:.2f} MB/s ({theirs.kept} kept): {mine / other:.1f}x; "
-        f"with the start {min(ours.all):.1f} s and {min(theirs.all):.1f} s"
+        f"WARC to Parquet, {pages} responses, {what}: {plain['ours']:.1f} MB/s ({ours.kept} kept), "
+        f"datatrove {plain['peer']:.2f} MB/s ({theirs.kept} kept): {plain['ratio']:.1f}x; with the start "
+        f"{min(ours.all):.1f} s and {min(theirs.all):.1f} s: {whole['ratio']:.1f}x"
     )
-    return {"ours": mine, "peer": other, "ratio": mine / other, "target": 5.0}, line
+    name = f"WARC to clean Parquet, MB/s of {what} on one core"
+    return {name: plain, f"{name}, starts included": whole}, line
+
+
+def _claim(ours: float, peer: float) -> dict[str, Any]:
+    return {"ours": ours, "peer": peer, "ratio": ours / peer, "target": 5.0}
 
 
 def _seconds(side: Side, warc: Path, output: Path) -> float:
@@ -147,6 +159,6 @@ if __name__ == "__main__":
     from edge.models import peers_folder
 
     source = Path(sys.argv[1]) if len(sys.argv) > 1 else None
-    claim, said = end_to_end(page_texts(source, 1200), peers_folder() / "datatrove" / "bin" / "python")
+    claims, said = end_to_end(page_texts(source, 1200), peers_folder() / "datatrove" / "bin" / "python")
     print(said)
-    print(json.dumps(claim))
+    print(json.dumps(claims))
