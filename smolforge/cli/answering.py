@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from smolforge.cli.conversation import Mode
 from smolforge.cli.options import SAMPLING, sampling_of
-from smolforge.errors import ConfigError
+from smolforge.errors import ConfigError, DataError
 from smolforge.generator import Constraint, Event, Finished, ReasoningDelta, Sampling, TextDelta, Usage
 
 if TYPE_CHECKING:
@@ -58,12 +58,17 @@ class InEngine:
 
     def __call__(self, messages: Messages, mode: Mode, settings: Settings) -> Iterator[Event]:
         """Yield the answer piece by piece; leaving early stops it."""
-        room = self.engine.context - len(self.engine.codec.prompt(messages, mode))
+        room = self.engine.context - (taken := len(self.engine.codec.prompt(messages, mode)))
+        if room < 1:
+            raise DataError(
+                f"the conversation takes {taken} tokens and there are {self.engine.context} positions; shorten it "
+                "(/clear in a chat forgets it) or give a larger --context"
+            )
         stream = self.engine.stream(
             list(messages),
             think=mode == "think",
             thinking_budget=_budget(mode, settings),
-            max_tokens=max(1, min(int(settings["max_tokens"]), room)),
+            max_tokens=min(int(settings["max_tokens"]), room),
             sampling=self.bounds.sampling(settings),
             stop=self.bounds.stop,
             **self.bounds.form,

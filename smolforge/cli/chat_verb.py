@@ -111,7 +111,8 @@ def _talk(opened: OpenModel, answerer: Answerer, talk: Conversation) -> int:
     from smolforge.cli.speaking import speak
     from smolforge.errors import SmolforgeError
 
-    commands = Commands(talk, _note)
+    thinks = opened.engine is None or opened.engine.model.think is not None
+    commands = Commands(talk, _note, thinks=thinks)
     _note(f"{opened.path} ({'calls' if opened.tools else 'chat'}, {talk.mode}); /help shows the commands")
     for message in messages(line_reader()):
         if message.startswith("/"):

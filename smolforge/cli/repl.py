@@ -65,10 +65,10 @@ def _message(read: Callable[[str], str]) -> str:
 
 
 class Commands:
-    """Carries out slash commands on a conversation; ``say`` shows a line to the person."""
+    """Carries out slash commands on a conversation; ``say`` shows a line to the person; ``thinks``: the model can."""
 
-    def __init__(self, conversation: Conversation, say: Callable[[str], None]) -> None:
-        self._conversation, self._say = conversation, say
+    def __init__(self, conversation: Conversation, say: Callable[[str], None], *, thinks: bool = True) -> None:
+        self._conversation, self._say, self._thinks = conversation, say, thinks
         self.left = False
 
     def run(self, line: str) -> None:
@@ -84,10 +84,14 @@ class Commands:
             self._say(str(error))
 
     def _think(self, rest: str) -> None:
+        if not self._thinks:
+            raise SmolforgeError("this model has no think mode")
         self._conversation.mode = "think"
+        self._say("the model reasons before it answers")
 
     def _no_think(self, rest: str) -> None:
         self._conversation.mode = "no_think"
+        self._say("the model answers at once")
 
     def _system(self, rest: str) -> None:
         if rest:

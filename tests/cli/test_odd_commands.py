@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,6 +61,11 @@ def test_a_model_with_damaged_weights_says_so_and_gives_no_figure(
         ["perplexity", str(text), "-m", str(tmp_path), "--n-ctx", "8"],
     ):
         assert "not numbers; its weights are damaged" in refused(words, capsys)
+
+
+def test_a_question_longer_than_the_context_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(["chat", str(model), "--no-call", "-p", "hall " * 900], capsys)
+    assert re.search(r"takes \d+ tokens and there are 512 positions; shorten it", said)
 
 
 @pytest.mark.parametrize("verb", ["show", "generate", "estimate"])

@@ -96,6 +96,11 @@ def test_a_wrong_command_is_explained_and_changes_nothing(
     assert said_ in said[-1] and json.dumps(vars(talk)) == before and not commands.left
 
 
+def test_a_model_that_cannot_think_is_not_asked_to(talk: Conversation, said: list[str]) -> None:
+    Commands(talk, said.append, thinks=False).run("/think")
+    assert "no think mode" in said[-1] and talk.mode == "no_think"
+
+
 def test_help_names_every_command(commands: Commands, said: list[str]) -> None:
     commands.run("/help")
     assert all(name in said[-1] for name in COMMANDS)
