@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import pickle
 import sys
+import traceback
 from typing import Any
 
 from smolforge.corpus.engine.child import LimitedChild
@@ -16,7 +17,7 @@ from smolforge.corpus.engine.launcher import IMPORTS, Attempt, Finished, perform
 from smolforge.errors import ConfigError, MissingDependencyError, SmolforgeError
 
 HERE = "auto"
-STARTS = 4
+STARTS = 6
 OBJECT_STORE_BYTES = 80 << 20  # attempts and answers are small; what jobs write goes to files
 # Read by Ray when it is imported. Nothing is reported to anybody; a cluster of this machine's own talks over its
 # loopback device, which Ray calls the manner of Windows and macOS, and its workers count as much as our own would.
@@ -115,7 +116,7 @@ def _connect(ray: Any, address: str, width: int) -> None:
 
 
 def _start(ray: Any, width: int) -> None:
-    """Start a cluster on this machine; Ray gives its processes 30 seconds, which a busy machine may not have."""
+    """Start a cluster on this machine; Ray gives its processes 15 to 30 seconds, which a busy machine may not have."""
     for tries_left in reversed(range(STARTS)):
         try:
             ray.init(
@@ -129,8 +130,17 @@ def _start(ray: Any, width: int) -> None:
             return
         except Exception as error:  # what Ray raises here has no class of its own
             ray.shutdown()
+            _end_started(error)
             if not tries_left:
                 raise SmolforgeError(f"corpus.cluster: Ray does not start here: {_first_line(error)}") from error
+
+
+def _end_started(error: Exception) -> None:
+    """End the processes of a node that did not start: Ray keeps no hold of it, and they would stay as long as we do."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node: Any = frame.f_locals.get("self")
+        if hasattr(node, "kill_all_processes"):
+            node.kill_all_processes(check_alive=False, allow_graceful=False, wait=True)
 
 
 def _first_line(error: Exception) -> str:
