@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Kind = Literal["schema", "regex", "choices", "lark"]
 
 _TOKENIZERS: WeakKeyDictionary[TokenTable, dict[frozenset[int], LLTokenizer]] = WeakKeyDictionary()
+_GRAMMARS: WeakKeyDictionary[TokenTable, dict[tuple[frozenset[int], str, int], LLMatcher]] = WeakKeyDictionary()
+_MOST_GRAMMARS = 32  # that are kept as they are before the first token; reading one takes milliseconds, a copy does not
 
 
 @runtime_checkable
@@ -91,10 +93,16 @@ def of_grammar(
     """
     from llguidance import LLMatcher
 
-    matcher = LLMatcher(_tokenizer(table, frozenset(stop)), grammar, log_level=0, limits=_limits(patience))
-    if matcher.is_error():
-        raise ConfigError(f"{name}: {_one_line(matcher.get_error())}")
-    return GrammarConstraint(matcher, table.size)
+    read, key = _GRAMMARS.setdefault(table, {}), (frozenset(stop), grammar, patience)
+    matcher = read.get(key)
+    if matcher is None:
+        matcher = LLMatcher(_tokenizer(table, key[0]), grammar, log_level=0, limits=_limits(patience))
+        if matcher.is_error():
+            raise ConfigError(f"{name}: {_one_line(matcher.get_error())}")
+        if len(read) >= _MOST_GRAMMARS:
+            read.clear()
+        read[key] = matcher
+    return GrammarConstraint(matcher.deep_copy(), table.size)
 
 
 def _limits(patience: int) -> LLParserLimits:

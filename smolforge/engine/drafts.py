@@ -23,6 +23,7 @@ _REPEATED = {
     (2, False): Source.SHORT, (2, True): Source.SHORT,
 }  # fmt: skip
 _ORDERS = (8, 4, 2)
+_COPIED = (Source.SPAN, Source.FIND, Source.TAIL, Source.CLOSE)
 _GOES_ON = 4  # tokens in common by which a value that has begun goes on
 _ROUNDS = 6  # guesses that are put one behind the other
 _ENOUGH = 8  # tokens that are left of earlier guesses and need no more behind them yet
@@ -108,9 +109,12 @@ class Drafter:
         forced = constraint.forced()
         if forced:  # the grammar writes all but the last token of it, which may merge with what follows
             return _forced(self._table.cut(forced), Source.FORCED)
-        copied = self._from_prompt(constraint, field, after)
         said = self._repeated(after, room, field)
-        return max(copied, said, key=lambda guess: self._acceptance[guess[1][0]] if guess[0] else 0.0)
+        rate = self._acceptance[said[1][0]] if said[0] else 0.0
+        if rate > max(self._acceptance[source] for source in _COPIED):
+            return said
+        copied = self._from_prompt(constraint, field, after)
+        return copied if copied[0] and self._acceptance[copied[1][0]] >= rate else said
 
     def _repeated(self, after: list[int], room: int, field: StringField | None = None) -> Guess:
         """Return what followed the same tokens before, token by token; a ``field`` says where in JSON that stands."""

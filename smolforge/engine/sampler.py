@@ -24,11 +24,14 @@ class Noise:
     """
 
     def __init__(self, seed: int) -> None:
-        self._stream = np.random.Generator(np.random.Philox(seed))
+        self._seed = seed
+        self._stream: np.random.Generator | None = None  # greedy requests never make it
         self._drawn: list[float] = []
 
     def at(self, position: int) -> float:
         """Return the number of ``position`` (from 0)."""
+        if self._stream is None:
+            self._stream = np.random.Generator(np.random.Philox(self._seed))
         while position >= len(self._drawn):
             self._drawn += self._stream.random(_DRAWS).tolist()
         return self._drawn[position]

@@ -110,6 +110,14 @@ def test_tokens_taken_on_trial_are_taken_back() -> None:
     assert np.flatnonzero(form.mask()).tolist() == [t for t in range(TABLE.size) if form.allows(t)]
 
 
+def test_two_constraints_of_one_form_do_not_disturb_each_other() -> None:
+    first, second = build("schema", SCHEMA), build("schema", SCHEMA)
+    for t in ids('{"zeta":"ab"'):
+        first.advance(t)
+    assert second.forced() == build("schema", SCHEMA).forced() == b'{"zeta":"'
+    assert first.forced() == b',"alpha":'
+
+
 def test_special_tokens_never_stand_for_text() -> None:
     form = build("regex", ".*")
     assert not form.mask()[list(TABLE.special - {END})].any()
