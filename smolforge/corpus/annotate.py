@@ -22,6 +22,7 @@ from smolforge.corpus.scoring.config import ToxicityConfig
 from smolforge.corpus.scoring.encoder import Scorer, load_scorer
 from smolforge.corpus.scoring.toxicity import ToxicityModel
 from smolforge.corpus.text import kernel
+from smolforge.corpus.text.difficulty import difficulty
 from smolforge.corpus.text.features import FEATURES, features_of
 from smolforge.corpus.text.language import detect_all
 
@@ -43,7 +44,7 @@ def schema(config: CorpusConfig) -> pa.Schema:
             ("bytes", pa.int64()),
             ("characters", pa.int64()),
             ("fingerprint", pa.binary(16)),
-            *((name, pa.float32()) for name in ("confidence", "script_share", *FEATURES, *SCORES)),
+            *((name, pa.float32()) for name in ("confidence", "script_share", *FEATURES, "difficulty", *SCORES)),
             ("toxic_passage", pa.string()),
             ("keys", pa.list_(pa.uint64())),
             *((name, pa.float64()) for name in (fineweb.COLUMNS.values() if _asks_fineweb(config) else ())),
@@ -63,6 +64,7 @@ def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
         label if verdict is None else code
         for label, code, (_, verdict) in zip(found.labels, declared, read, strict=True)
     ]
+    measured = features_of(texts, labels)
     profiles = [str(each.meta.get("profile", "prose")) for each in documents]
     columns: dict[str, Any] = {
         "doc_id": [each.doc_id for each in documents],
@@ -76,7 +78,8 @@ def annotate(read: Sequence[Read], config: CorpusConfig) -> pa.Table:
         "fingerprint": [bytes.fromhex(fingerprint(text)) for text in texts],
         "confidence": found.confidence,
         "script_share": found.script_share,
-        **features_of(texts, labels),
+        **measured,
+        "difficulty": difficulty(kernel.buffer_of(texts), measured["words"], measured["mean_word_length"]),
         **_scores(texts, labels, config),
         "keys": _keys(texts, labels, config.dedup),
         **(fineweb.columns_of(texts, profiles, labels) if _asks_fineweb(config) else {}),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TABLES = ("kept", "held_out", "dropped")
 SAMPLES = 20  # kept of what each reason dropped
 _SAMPLE_CHARACTERS = 600
-_SCORES = ("quality", "toxicity")
+_SCORES = ("difficulty", "quality", "toxicity")
 Rows = NDArray[np.int64]
 
 
@@ -73,7 +73,7 @@ def _final(documents: pa.Table, measured: pa.Table, texts: pa.Table, sizes: pa.T
 
 
 def _scores(measured: pa.Table) -> list[dict[str, Any]]:
-    """Return the scores of models by name, for each document; a curriculum may go by them."""
+    """Return the scores of each document by name, those of models where there are any; a curriculum may go by them."""
     found: list[dict[str, Any]] = [{} for _ in range(measured.num_rows)]
     for name in _SCORES:
         for entry, score in zip(found, measured[name].to_pylist(), strict=True):
