@@ -51,7 +51,8 @@ def schema() -> constraints.GrammarConstraint:
 
 def request(constrained: bool = False, prompt: str = "turn on the hall light of turn", **options: Any) -> Request:
     options.setdefault("stop", frozenset({END}))
-    return Request(ids(prompt), 60, constraint=schema() if constrained else None, **options)
+    options.setdefault("max_tokens", 60)
+    return Request(ids(prompt), constraint=schema() if constrained else None, **options)
 
 
 class MaskOnly:
@@ -99,6 +100,33 @@ def test_shortcuts_under_a_constraint_choose_what_masks_choose(sampling: Samplin
     assert answers[0].tokens == answers[1].tokens
     assert TABLE.text(answers[0].tokens) == '{"name":"turn on","light":"garden"}'
     assert passes[0] < passes[1] / 2  # forced tokens cost no pass of their own
+
+
+@pytest.mark.parametrize("stop_strings", [(), ("on",)], ids=["", "stop-string"])
+def test_right_drafts_change_no_answer_whatever_its_limit_and_their_length(stop_strings: tuple[str, ...]) -> None:
+    wanted = ids('{"name":"turn on","light":"garden"}')
+    model = wishing(wanted, len(request().prompt))
+    for limit in range(1, len(wanted) + 2):
+        plain = Decoding(request(True, max_tokens=limit, stop_strings=stop_strings, speculate=False), TABLE)
+        expected, slow = drive(plain, model)
+        for size in (1, 3, 40):
+            drafted = Decoding(request(True, max_tokens=limit, stop_strings=stop_strings), TABLE, Eager())
+            events, quick = drive(
+                drafted,
+                model,
+                lambda d, size=size, tokens=plain.tokens: [*tokens[len(d.tokens) :][:size], END],  # type: ignore[misc]
+            )
+            assert (drafted.tokens, drafted.finish) == (plain.tokens, plain.finish)
+            assert (text(events), quick <= slow) == (text(expected), True)
+
+
+def test_a_score_that_is_no_number_is_an_error_at_a_drafted_token_too() -> None:
+    decoding = Decoding(request(True), TABLE, Eager())
+    allowed = int(np.flatnonzero(schema().mask())[0])
+    rows = np.zeros((2, TABLE.size), np.float32)
+    rows[0, allowed] = np.nan
+    with pytest.raises(DataError, match="not numbers"):
+        decoding.take(rows, [allowed])
 
 
 def test_a_finished_form_ends_the_answer_without_an_end_token() -> None:
