@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import corpus_engine_jobs as jobs
 import pytest
@@ -21,9 +23,10 @@ pytestmark = pytest.mark.slow
 def cluster() -> Iterator[Launcher]:
     from smolforge.corpus.engine.ray_cluster import RayLauncher
 
-    launcher = RayLauncher("auto", 2, memory_mib=256, recycle_after=8)
-    yield launcher
-    launcher.close()
+    with mock.patch.dict(os.environ):  # Ray leaves its settings there, for tests that come after these
+        launcher = RayLauncher("auto", 2, memory_mib=256, recycle_after=8)
+        yield launcher
+        launcher.close()
 
 
 def runner(folder: Path, cluster: Launcher) -> Runner:
