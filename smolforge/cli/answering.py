@@ -129,9 +129,12 @@ def constraint_of(model: ChatModel, form: Form) -> Constraint | None:
     if not form:
         return None
     from smolforge.engine import constraints
+    from smolforge.engine.schema_checks import canonical
     from smolforge.engine.text_stream import TokenTable
 
     ((kind, value),) = form.items()
+    if kind == "schema":
+        value = canonical(value)
     table = TokenTable(model.codec.tokenizer, model.vocabulary_size or model.codec.vocab_size)
     return constraints.build(table, model.codec.stop, kind, value)
 

@@ -84,7 +84,7 @@ def form_of(options: argparse.Namespace) -> dict[str, Any]:
     if options.schema is not None:
         import json
 
-        from smolforge.tasks.schema_checks import SPAN
+        from smolforge.engine.schema_checks import SPAN
         from smolforge.tasks.schema_forms import read_schema
 
         schema = read_schema(options.schema)

@@ -12,6 +12,7 @@ from typing import Any, TypedDict, Unpack
 from smolforge.engine.constraint_forms import Whitespace
 from smolforge.engine.constraints import Kind, build
 from smolforge.engine.loaded import END_THINK, THINK, LoadedModel
+from smolforge.engine.schema_checks import canonical
 from smolforge.engine.text_stream import TokenTable
 from smolforge.errors import ConfigError, DataError, nearest
 from smolforge.generator import Constraint, Request, Sampling, Thinking
@@ -27,8 +28,9 @@ class Options(TypedDict, total=False):
     """What can be asked of an answer; all of it is optional.
 
     ``max_tokens`` (1024, and what the context leaves). ``sampling``: 0.6 / 0.95 for chat, greedy for text and under a
-    form. A form: ``schema`` (JSON schema; ``whitespace`` "compact", "spaced" or "flexible"), ``regex``, ``choices``
-    (strings), ``lark`` (grammar), or a ``constraint`` (or what makes a fresh one for each answer of a batch).
+    form. A form: ``schema`` (JSON schema, closed and bounded as docs/reference/schemas.md says; ``whitespace``
+    "compact", "spaced" or "flexible"), ``regex``, ``choices`` (strings), ``lark`` (grammar), or a ``constraint`` (or what makes a
+    fresh one for each answer of a batch).
     ``think`` (False): reason first, at most ``thinking_budget`` tokens. ``tools``: functions the template shows.
     ``stop``: strings and token ids, or one of them. ``logprobs``: how many likeliest tokens to report. ``timeout``:
     seconds.
@@ -134,7 +136,7 @@ class Asking:
         return ""
 
     def _constraint(self, options: Options) -> Constraint | None:
-        forms = [(kind, options.get(kind)) for kind in _KINDS if options.get(kind) is not None]
+        forms: list[tuple[Kind, Any]] = [(kind, options.get(kind)) for kind in _KINDS if options.get(kind) is not None]
         given = options.get("constraint")
         names = [kind for kind, _ in forms] + (["constraint"] if given is not None else [])
         if len(names) > 1:
@@ -142,6 +144,8 @@ class Asking:
         if not forms:
             return given() if callable(given) else given
         kind, form = forms[0]
+        if kind == "schema":
+            form = canonical(form)
         return build(self._table, self._model.stop, kind, form, whitespace=options.get("whitespace", "compact"))
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 from smolforge.engine.asking import CHAT, GREEDY
 from smolforge.engine.engine import Engine
+from smolforge.engine.schema_checks import canonical
 from smolforge.generator import Request, Sampling
 from smolforge.serve.fields.chat import ChatFields, ChatMessage, Effort, MadeCall, ResponseFormat, TextPart
 from smolforge.serve.fields.sampling import SamplingFields
 from smolforge.serve.problems import Problem
 from smolforge.serve.tool_asking import ToolUse
-from smolforge.tasks.schema_checks import canonical
 
 EFFORTS: dict[Effort, int | None] = {"minimal": 64, "low": 256, "medium": 1024, "high": None, "xhigh": None}
 _SAMPLING = (

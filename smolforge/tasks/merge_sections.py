@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from smolforge.tasks.schema_checks import target
+from smolforge.engine.schema_checks import target
 from smolforge.tasks.source_spans import Field
 
 Tree = Any  # dict[str, Tree] | list[Tree] | Field

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from smolforge.engine.schema_checks import SPAN, TIGHT, can_copy, canonical
 from smolforge.errors import ConfigError, DataError, nearest
-from smolforge.tasks.schema_checks import SPAN, TIGHT, can_copy, canonical
 
 TYPES: dict[str, dict[str, Any]] = {
     "str": {"type": "string"},

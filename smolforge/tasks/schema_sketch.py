@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from smolforge.tasks.schema_checks import target
+from smolforge.engine.schema_checks import target
 
 _NAMES = {"string": "string", "integer": "integer", "number": "number", "boolean": "true | false", "null": "null"}
 _DEPTH = 6  # levels of references that are shown

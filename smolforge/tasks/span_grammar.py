@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from smolforge.engine.constraint_forms import Whitespace
+from smolforge.engine.schema_checks import SPAN, target
 from smolforge.errors import ConfigError
-from smolforge.tasks.schema_checks import SPAN, target
 from smolforge.tasks.source_spans import UNSPACED, numbers
 
 # Escapes, words, and single characters; scripts that are written without spaces are cut at every character.

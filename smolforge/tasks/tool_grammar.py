@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from smolforge.engine.constraint_forms import MAX_SCHEMA_BYTES, checked_schema
+from smolforge.engine.schema_checks import canonical, walk
 from smolforge.errors import ConfigError, nearest
-from smolforge.tasks.schema_checks import canonical, walk
 from smolforge.tasks.tools import Tool, tools_of
 from smolforge.tokens.messages import ToolCall, parse_answer
 from smolforge.tokens.special import END_TOOL_CALL, TOOL_CALL

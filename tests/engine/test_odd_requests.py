@@ -80,6 +80,22 @@ def test_as_many_prompts_as_continuations_or_one(engine: Engine) -> None:
         engine.score(["turn", "on"], ["the"])
 
 
+def test_an_object_gets_no_keys_but_those_its_schema_names_and_numbers_end(engine: Engine) -> None:
+    for i in range(4):
+        inner = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+        schema = {"type": "object", "properties": {"a": inner, "b": {"type": "boolean"}}, "required": ["a"]}
+        found = engine.chat(f"hall {i}", schema=schema).json()
+        assert set(found) <= {"a", "b"} and set(found["a"]) == {"n"} and abs(found["a"]["n"]) <= 10**15
+
+
+def test_what_a_schema_cannot_hold_is_refused_by_its_name_and_place(engine: Engine) -> None:
+    for schema in ({"items": {"uniqueItems": True}}, '{"items": {"uniqueItems": true}}'):
+        with pytest.raises(ConfigError, match="'uniqueItems' at /items is not supported"):
+            engine.chat("hall", schema=schema)
+    with pytest.raises(ConfigError, match="'#/nowhere', which is not in the schema"):
+        engine.chat("hall", schema={"$ref": "#/nowhere"})
+
+
 def test_one_stop_string_need_not_be_a_list(engine: Engine) -> None:
     free = engine.generate("turn on", max_tokens=12)
     stop = free.text[3:6]

@@ -13,11 +13,11 @@ import pytest
 from pydantic import BaseModel, Field
 
 from smolforge import Engine
+from smolforge.engine.schema_checks import ENFORCED, UNSUPPORTED
 from smolforge.errors import ConfigError, DataError
 from smolforge.generator import Sampling
 from smolforge.hub.local import bundled
 from smolforge.tasks.extract import extract
-from smolforge.tasks.schema_checks import ENFORCED, UNSUPPORTED
 from smolforge.tasks.schema_forms import Span, read_form, read_schema
 from smolforge.tasks.schema_sketch import meanings, sketch
 

@@ -13,8 +13,8 @@ from llguidance import LLMatcher
 
 from smolforge.engine.constraint_forms import Whitespace
 from smolforge.engine.constraints import GrammarConstraint, build, of_grammar
+from smolforge.engine.schema_checks import ENFORCED, canonical
 from smolforge.errors import ConfigError
-from smolforge.tasks.schema_checks import ENFORCED, canonical
 from smolforge.tasks.schema_sketch import meanings, sketch
 from smolforge.tasks.source_spans import locate, readings
 from smolforge.tasks.span_grammar import chunks, has_spans, span_grammar

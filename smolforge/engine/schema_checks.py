@@ -6,6 +6,7 @@ numbers bounded so that a small model cannot repeat itself for ever, spans marke
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -75,16 +76,18 @@ USUAL = Bounds(32, 400)
 TIGHT = Bounds(8, 48)  # for a second try, where the model did not come to an end
 
 
-def canonical(schema: Mapping[str, Any], bounds: Bounds = USUAL) -> dict[str, Any]:
-    """Return the schema that is enforced; ConfigError names a keyword that cannot be, and where it stands."""
-    checked_schema(schema, "compact")  # its size and depth: what follows recurses
-    nodes = list(walk(schema))
+def canonical(schema: Mapping[str, Any] | str | bool, bounds: Bounds = USUAL) -> dict[str, Any]:
+    """Return the schema (a mapping, True, or JSON text) that is enforced; ConfigError names a keyword that cannot be,
+    and where it stands."""
+    text, _ = checked_schema(schema, "compact")  # its size and depth: what follows recurses
+    given: dict[str, Any] = json.loads(text)
+    nodes = list(walk(given))
     for where, node in nodes:
         _check(where, node)
         if "$ref" in node:
-            target(schema, str(node["$ref"]))
+            target(given, str(node["$ref"]))
     merging = any("allOf" in node or ("properties" in node and _refers(node)) for _, node in nodes)
-    made = _canonical(schema, not merging, bounds)
+    made = _canonical(given, not merging, bounds)
     assert isinstance(made, dict)
     return made
 
@@ -149,8 +152,6 @@ def _check(where: str, node: Mapping[str, Any]) -> None:
         expected = next((words for words, names in _VALUES.items() if name in names), None)
         if expected is not None and not _HOLDS[expected](node[name]):
             raise ConfigError(f"schema: '{name}' at {where or '/'} is {str(node[name])[:40]!r}, expected {expected}")
-    if isinstance(node.get("items"), list):
-        raise ConfigError(f"schema: 'items' at {where or '/'} is a list; 'prefixItems' is what it is called now")
     if isinstance(node.get("items"), list):
         raise ConfigError(f"schema: 'items' at {where or '/'} is a list; 'prefixItems' is what it is called now")
     for name in ("exclusiveMinimum", "exclusiveMaximum"):
