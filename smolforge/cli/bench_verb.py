@@ -41,6 +41,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     from smolforge.engine.bandwidth import read_bandwidth
     from smolforge.engine.bench import Bench, positions
     from smolforge.engine.loaded import open_model
+    from smolforge.errors import ConfigError
     from smolforge.recipe.energy import EnergyMeter
     from smolforge.recipe.machine import describe
 
@@ -49,7 +50,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     model = open_model(path, threads=options.threads)
     opened = time.perf_counter() - began
     threads = model.native.threads
-    bench = Bench(model, options.kv, positions(options.prompt_tokens, options.tokens))
+    room = positions(options.prompt_tokens, options.tokens)
+    if room > model.context:
+        raise ConfigError(
+            f"--prompt-tokens {options.prompt_tokens} and --tokens {options.tokens} take {room} positions, the model was "
+            f"made for {model.context}"
+        )
+    bench = Bench(model, options.kv, room)
     meter, busy = EnergyMeter(), time.process_time()
     speed = bench.measure(options.prompt_tokens, options.tokens, options.repeats, _say)
     energy = meter.reading(time.process_time() - busy)

@@ -29,8 +29,8 @@ class Options(TypedDict, total=False):
 
     ``max_tokens`` (1024, and what the context leaves). ``sampling``: 0.6 / 0.95 for chat, greedy for text and under a
     form. A form: ``schema`` (JSON schema, closed and bounded as docs/reference/schemas.md says; ``whitespace``
-    "compact", "spaced" or "flexible"), ``regex``, ``choices`` (strings), ``lark`` (grammar), or a ``constraint`` (or what makes a
-    fresh one for each answer of a batch).
+    "compact", "spaced" or "flexible"), ``regex``, ``choices`` (strings), ``lark`` (grammar), or a ``constraint`` (or
+    what makes a fresh one for each answer of a batch).
     ``think`` (False): reason first, at most ``thinking_budget`` tokens. ``tools``: functions the template shows.
     ``stop``: strings and token ids, or one of them. ``logprobs``: how many likeliest tokens to report. ``timeout``:
     seconds.

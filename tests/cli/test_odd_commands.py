@@ -68,6 +68,11 @@ def test_a_question_longer_than_the_context_is_refused(model: Path, capsys: pyte
     assert re.search(r"takes \d+ tokens and there are 512 positions; shorten it", said)
 
 
+def test_a_measurement_beyond_the_context_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refused(["bench", str(model), "--prompt-tokens", "500", "--tokens", "20"], capsys)
+    assert said.endswith("take 520 positions, the model was made for 512")
+
+
 @pytest.mark.parametrize("verb", ["show", "generate", "estimate"])
 def test_a_config_nested_beyond_reason_is_refused(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
