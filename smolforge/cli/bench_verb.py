@@ -53,8 +53,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     room = positions(options.prompt_tokens, options.tokens)
     if room > model.context:
         raise ConfigError(
-            f"--prompt-tokens {options.prompt_tokens} and --tokens {options.tokens} take {room} positions, the model was "
-            f"made for {model.context}"
+            f"--prompt-tokens {options.prompt_tokens} and --tokens {options.tokens} take {room} positions, the model "
+            f"was made for {model.context}"
         )
     bench = Bench(model, options.kv, room)
     meter, busy = EnergyMeter(), time.process_time()
