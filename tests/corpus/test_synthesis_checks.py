@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
 import pydoc_data.topics
 from typing import Any
 
@@ -12,137 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from smolforge.corpus.document import Document
 from smolforge.corpus.synthesize import bitext
-from smolforge.corpus.synthesize.candidate import Candidate
 from smolforge.corpus.synthesize.checks import CHECKS, examine
 from smolforge.corpus.synthesize.checks.meta_talk import find_meta_talk
-from smolforge.corpus.synthesize.equations import equations, number_in
 from smolforge.corpus.synthesize.format import format_names, load_format
 from smolforge.corpus.synthesize.json_schema import problems
 from smolforge.corpus.synthesize.limits import Limits
-from smolforge.corpus.synthesize.sandbox import run_python
-from smolforge.corpus.synthesize.voting import majority, normalised, thoughts_and_answer
 from smolforge.errors import ConfigError
-
-SOURCE = (
-    "The lighthouse of Aveiro was built between 1885 and 1893. It is 62 metres high and stands on the sand of the "
-    "coast; its light is seen 23 nautical miles out at sea. A spiral stair of 271 steps leads to the lantern, and a "
-    "lift has gone up beside it since 1958. Visitors may climb it on Wednesday afternoons without paying anything."
-)
-
-
-def candidate(text: str, language: str = "en", source: str = SOURCE, **values: Any) -> Candidate:
-    document = Document.make(source, url="u", source="s", licence="CC0-1.0", language=language)
-    votes = values.pop("votes", None)
-    return Candidate(document, values, text, votes=votes)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "3 + 4 = 7", "so the total is 3 × 4 + 1 = 13.", "12 apples − 5 apples = 7 apples", "20% of 50 = 10",
-        "10 / 3 = 3.33", "10 / 3 ≈ 3.3", "(2 + 3) * 4 = 20 and 20 / 5 = 4", "2 x 6 = 12", "1,250 + 750 = 2,000",
-        "1.250 + 750 = 2.000", "3,5 × 2 = 7", r"\frac{1}{2} \times 8 = 4", r"\( 2 \cdot 3 = 6 \)", "٣ + ٤ = ٧",
-        "3 / 4 × 100 = 75%", "3 / 4 = 75%", "$5.50 × 3 = $16.50", "2^10 = 1024", "2**3 = 8", "- 3 + 4 = 7",
-        "1. 3 + 4 = 7", "**3 + 4 = 7**", "3 + 4 = **7**", "1 500 + 500 = 2 000", "-3 + 5 = 2",
-        "5 kg + 2 kg = 7 kg", "the rest is (1 + 2) × 3 = 9 books",
-    ],
-)  # fmt: skip
-def test_equations_that_hold_are_recomputed_and_pass(text: str) -> None:
-    count, wrong = equations(text)
-    assert not wrong
-    assert count >= 1
-
-
-@pytest.mark.parametrize(
-    ("text", "right"),
-    [
-        ("12 * 3 = 35", "36"), ("so 20% of 50 = 12", "10"), ("10 / 3 = 3.34", "3.33333"), ("100 + 899 = 1000", "999"),
-        (r"\frac{1}{2} \times 8 = 5", "4"), ("3 apples + 4 apples = 8 apples", "7"), ("2 + 2 = 4 = 5 - 2", "4"),
-        ("5 / 0 = 0", "divides by zero"), ("٣ + ٤ = ٨", "7"), ("10 / 3 ≈ 4", "3.33333"), ("- 3 + 4 = 1", "7"),
-        ("**2 × 2 = 5**", "4"), ("7 × 8 = 54 metres", "56"),
-        ("3 × 4 = 12 + 1 = 13", "12"),
-    ],
-)  # fmt: skip
-def test_wrong_equations_are_quoted_with_what_is_right(text: str, right: str) -> None:
-    _, wrong = equations(text)
-    assert len(wrong) == 1
-    assert right in wrong[0]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "2x + 3 = 13", "y - 3 = 2 + 1", "f(2) = 3 + 4", "1 hour = 60 minutes", "1 m + 50 cm = 150 cm", "x = 5",
-        "10 / 4 = 2 remainder 2", "10 / 4 = 2 R 2", "25 % 4 = 1", "if a == 3 + 4: pass", "range(1, 10) = 9 - 1",
-        "100 - 20% = 80", "E = m c^2", "2(3) = 6 + 1", "9^9^9^9 = 1 + 1", "1.2.3 + 4 = 5", "=" * 500,
-        "(" * 5000 + "1 + 1 = 3",
-        "9" * 5000 + " + 1 = 3", "version = 3.11 - 2", "one + two = 4",
-    ],
-)  # fmt: skip
-def test_what_is_not_plainly_arithmetic_is_passed_over(text: str) -> None:
-    assert equations(text) == (0, [])
-
-
-@settings(deadline=None)
-@given(st.integers(-999, 9999), st.sampled_from("+-*"), st.integers(0, 999), st.integers(-3, 3))
-def test_a_sum_is_wrong_exactly_if_it_is_off(a: int, sign: str, b: int, off: int) -> None:
-    right = {"+": a + b, "-": a - b, "*": a * b}[sign]
-    assert (equations(f"Here {a} {sign} {b} = {right + off}")[1] == []) == (off == 0)
-
-
-@settings(deadline=None)
-@given(st.text(max_size=200))
-def test_no_text_breaks_the_reader_of_equations(text: str) -> None:
-    equations(text)
-    number_in(text)
-    thoughts_and_answer(text)
-    find_meta_talk(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [("Answer: 42", 42), ("$1,250.50", 1250.5), ("about −7 degrees", -7), ("3,5 kg", 3.5), ("no number", None)],
-)
-def test_the_last_number_of_a_text_is_found(text: str, number: float | None) -> None:
-    assert number_in(text) == number
-
-
-def test_the_answer_must_be_what_the_working_comes_to() -> None:
-    good = "Each row has 4 seats.\n3 × 4 = 12\nAnswer: 12 seats"
-    limits = load_format("maths").limits
-    for solution, check in (
-        (good, None),
-        (good.replace("Answer: 12", "Answer: 13"), "final_answer"),
-        (good.replace("= 12", "= 13"), "arithmetic"),
-        ("There are twelve seats in all of it.\nAnswer: 12", "arithmetic"),
-        ("3 × 4 = 12, so there are twelve seats.", "final_answer"),
-    ):
-        asked = candidate(f"How many seats have 3 rows of 4?\n\n{solution}", solution=solution, votes=(3, 5))
-        evidence, _ = examine(asked, ("arithmetic", "final_answer"), limits)
-        assert next(iter(evidence), None) == check
-
-
-def test_samples_vote_by_what_they_mean() -> None:
-    assert normalised("$1,200.00") == normalised("1200") == normalised(" 1200 ")
-    assert normalised("The Lighthouse.") == normalised("the lighthouse")
-    assert normalised([{"b": 1, "a": "X"}]) == normalised([{"a": "x", "b": 1}])
-    assert majority(["7", "8", None, "7.0", ""]) == (0, 2)
-    assert majority(["a", "b"]) == (0, 1)
-    assert majority([None, ""]) == (-1, 0)
-    assert thoughts_and_answer("3 + 4 = 7\n**Answer:** 7")[1] == "7"
-    assert thoughts_and_answer("Je compte.\nRéponse : 7") == ("Je compte.", "7")
-    assert thoughts_and_answer("no end") == ("no end", "")
-
-
-def test_a_minority_and_an_empty_vote_are_rejected() -> None:
-    check, limits = CHECKS["self_consistency"], Limits()
-    assert check(candidate("", votes=(3, 5)), limits).fault is None
-    assert "2 of 4 samples" in str(check(candidate("", votes=(2, 4)), limits).fault)
-    assert "none of 5" in str(check(candidate("", votes=(0, 5)), limits).fault)
-    assert check(candidate("", votes=(1, 1)), limits).fault is None
-
+from tests.corpus.synthesis_candidates import SOURCE, candidate
 
 META_TALK = [
     "Sure, here is the text you asked for: the tower is high.", "Certainly! The tower is high.",
@@ -212,74 +87,6 @@ def test_a_table_has_a_header_a_rule_and_rows_of_one_width() -> None:
     assert check(candidate(table.replace("|---|---|\n", "")), limits).fault
     assert "2 to 3 cells" in str(check(candidate(table.replace("| done |", "| done | now |")), limits).fault)
     assert check(candidate("| a | b |\n|---|---|\n| 1 | 2 |"), limits).fault
-
-
-EXERCISE = {
-    "solution": "```python\ndef steps(floors, each=16):\n    return floors * each\n```",
-    "tests": "```python\nassert steps(2) == 32\nassert steps(3, 2) == 6\n```",
-}
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({}, None),
-        ({"solution": "```python\ndef steps(floors, each=16):\n    return floors + each\n```"}, "AssertionError"),
-        ({"tests": "assert steps(2) == 32"}, "fewer than 2"),
-        ({"tests": "assert True\nassert 1 < 2"}, "although every function returns nothing"),
-        ({"solution": "def steps(floors:\n  return"}, "no Python"),
-        ({"solution": "print('hello')"}, "defines no function"),
-        ({"solution": "def steps(floors, each=16):\n    while True: pass"}, "longer than"),
-        ({"solution": "import os\nos._exit(0)\ndef steps(a): pass"}, "before its last line"),
-        ({"solution": "open('x', 'w')\ndef steps(a): pass"}, "PermissionError"),
-        (
-            {"solution": "import socket\nsocket.create_connection(('127.0.0.1', 9))\ndef steps(a): pass"},
-            "PermissionError",
-        ),
-        ({"solution": "import subprocess\nsubprocess.run(['true'])\ndef steps(a): pass"}, "PermissionError"),
-        ({"solution": "x = bytearray(10 ** 10)\ndef steps(a): pass"}, "MemoryError"),
-        ({"solution": "while True: print('x' * 10 ** 6)\ndef steps(a): pass"}, "printed more than"),
-    ],
-)
-def test_code_is_kept_only_if_its_own_tests_run_and_mean_something(change: dict[str, str], words: str | None) -> None:
-    limits = Limits(seconds=1.0 if words == "longer than" else 60.0)
-    fault = CHECKS["executed_code"](candidate("", **{**EXERCISE, **change}), limits).fault
-    assert fault is None if words is None else words in str(fault)
-
-
-def test_generated_code_can_remove_nothing(tmp_path: Any) -> None:
-    victim = tmp_path / "kept.txt"
-    victim.write_text("precious")
-    for line in (f"os.unlink({str(victim)!r})", f"os.rename({str(victim)!r}, 'x')", f"os.truncate({str(victim)!r}, 0)",
-                 f"os.chmod({str(victim)!r}, 0)", f"os.kill({0}, 9)", f"shutil.rmtree({str(tmp_path)!r})"):  # fmt: skip
-        solution = f"import os, shutil\n{line}\ndef steps(a): pass"
-        limits = Limits(seconds=60.0)
-        fault = CHECKS["executed_code"](candidate("", **{**EXERCISE, "solution": solution}), limits).fault
-        assert "PermissionError" in str(fault)
-    assert victim.read_text() == "precious"
-
-
-@pytest.mark.parametrize(
-    "lines",
-    [
-        "import fcntl\nfcntl.fcntl(1, 8, os.getppid())",  # F_SETOWN
-        "import fcntl\nfcntl.fcntl(1, 10, 9)",  # F_SETSIG
-        "import fcntl, termios\nfcntl.ioctl(1, termios.TIOCSTI, b'x')",
-    ],
-)
-def test_generated_code_reaches_no_other_process(lines: str) -> None:
-    assert "PermissionError" in str(run_python([f"import os\n{lines}"], seconds=60.0))
-
-
-def test_generated_code_reads_python_alone(tmp_path: Any) -> None:
-    kernel = ctypes.CDLL(None).syscall(444, None, 0, 1)  # LANDLOCK_CREATE_RULESET_VERSION
-    if kernel < 1:
-        pytest.skip("this kernel has no Landlock")
-    (tmp_path / "secret").write_text("precious")
-    for path in (tmp_path / "secret", f"/proc/{os.getpid()}/environ"):
-        assert "PermissionError" in str(run_python([f"print(open({str(path)!r}).read())"], seconds=60.0))
-    modules = "decimal, fractions, json, random, re, collections, itertools, statistics, datetime, unicodedata, bisect"
-    assert run_python([f"import {modules}", "assert statistics.mean([1, 3]) == 2"], seconds=60.0) is None
 
 
 TOOL = {
@@ -404,37 +211,3 @@ def test_an_unknown_format_or_limit_is_named_with_its_neighbour() -> None:
         load_format("tutorials")
     with pytest.raises(ValueError, match="copy_rat"):
         Limits().changed({"copy_rat": 0.5})
-
-
-_WALK = "import os, sys\nfound, frame = [], sys._getframe()\nwhile frame := frame.f_back:\n"
-
-
-@pytest.mark.parametrize(
-    "forgery",
-    [
-        _WALK + "    job = frame.f_locals.get('job') or {}\n"
-        "    if 'mark' in job: os.write(1, ('\\n' + job['mark'] + '\\n').encode())\nos._exit(0)",
-        _WALK + "    found += [*frame.f_locals.values(), *frame.f_globals.values()]\n"
-        "for value in found: os.write(1, f'\\n{value}\\n'.encode())\nos._exit(0)",
-        "import sys\nsys.audit('smolforge.end')\nimport os\nos._exit(0)",
-        "import gc\ngc.get_objects()",
-        "import _imp\nfrom importlib.machinery import BuiltinImporter, ModuleSpec\n"
-        "_imp.create_builtin(ModuleSpec('gc', BuiltinImporter)).get_objects()",
-        "import ctypes",
-        "open('/proc/self/mem', 'rb')",
-        "import os\nos.open('../../proc/self/mem', os.O_RDONLY)",
-        "import builtins\nbuiltins.exec = lambda *_: None",
-        "import os\nos._exit = os.write = lambda *_: 0\nraise SystemExit(0)",
-        "raise StopIteration",
-    ],
-)  # fmt: skip
-def test_a_solution_cannot_say_that_it_passed_the_tests_behind_it(forgery: str) -> None:
-    assert run_python([forgery, "assert False"], seconds=60.0) is not None
-
-
-def test_ordinary_classes_and_modules_run_beside_the_guard() -> None:
-    code = (
-        "import collections, dataclasses, decimal, enum, heapq, json, random, re, typing, unittest\n"
-        "@dataclasses.dataclass\nclass Point:\n    x: int = 1\nPair = collections.namedtuple('Pair', 'a b')"
-    )
-    assert run_python([code, "assert Point() == Point(1) and Pair(1, 2).b == 2"], seconds=60.0) is None
