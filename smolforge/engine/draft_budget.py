@@ -28,28 +28,28 @@ class Source(Enum):
     MIDDLE_VALUE = ("middle value", 0.5)  # the same, where it begins a value
     WITHIN = ("within", 0.6)  # the first token of either inside a value, which may end here
     SHORT = ("short", 0.5)  # what followed the last two tokens before
+    LAST = ("last", 0.3)  # what followed the last token before
+
+    __hash__ = object.__hash__  # looked up for every drafted token; an enumeration's own hash is a Python call
 
     @property
     def prior(self) -> float:
         return self.value[1]
 
 
-_SMOOTHING = 0.15  # weight of the newest outcome
+_SMOOTHING = 0.08  # weight of the newest outcome
 _RETRY = 48  # after so many drafts refused in a row one is tried, for prices change
 
 
-class Acceptance:
+class Acceptance(dict[Source, float]):
     """How often tokens of each source were right, newest ones weighing most."""
 
     def __init__(self, start: Acceptance | None = None) -> None:
-        self._rates: dict[Source, float] = dict(start._rates) if start else {source: source.prior for source in Source}
+        super().__init__(start or {source: source.prior for source in Source})
 
-    def __getitem__(self, source: Source) -> float:
-        return self._rates[source]
-
-    def update(self, source: Source, right: bool, weight: float = _SMOOTHING) -> None:
+    def learn(self, source: Source, right: bool, weight: float = _SMOOTHING) -> None:
         """Take one verified token."""
-        self._rates[source] += weight * (right - self._rates[source])
+        self[source] += weight * (right - self[source])
 
 
 class DraftBudget:

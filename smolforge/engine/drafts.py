@@ -20,9 +20,9 @@ from smolforge.engine.text_stream import TokenTable
 # what is around them does not.
 _REPEATED = {
     (8, False): Source.LONG, (8, True): Source.LONG_VALUE, (4, False): Source.MIDDLE, (4, True): Source.MIDDLE_VALUE,
-    (2, False): Source.SHORT, (2, True): Source.SHORT,
+    (2, False): Source.SHORT, (2, True): Source.SHORT, (1, False): Source.LAST, (1, True): Source.LAST,
 }  # fmt: skip
-_ORDERS = (8, 4, 2)
+_ORDERS = (8, 4, 2, 1)
 _COPIED = (Source.SPAN, Source.FIND, Source.TAIL, Source.CLOSE)
 _GOES_ON = 4  # tokens in common by which a value that has begun goes on
 _ROUNDS = 6  # guesses that are put one behind the other
@@ -64,8 +64,8 @@ class Drafter:
         self.drafted += len(draft)
         self.accepted += right
         for i, source in enumerate(self._sources[: right + 1]):
-            self._acceptance.update(source, i < right)
-            self._budget.typical.update(source, i < right, 0.02)
+            self._acceptance.learn(source, i < right)
+            self._budget.typical.learn(source, i < right, 0.02)
         self._sources = []
 
     def _catch_up(self) -> None:

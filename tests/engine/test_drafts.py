@@ -216,8 +216,8 @@ class TestBudget:
     def test_acceptance_follows_what_happens(self) -> None:
         acceptance = Acceptance()
         for _ in range(40):
-            acceptance.update(Source.SHORT, True)
-            acceptance.update(Source.LONG, False)
+            acceptance.learn(Source.SHORT, True)
+            acceptance.learn(Source.LONG, False)
         assert acceptance[Source.SHORT] > 0.9 > 0.1 > acceptance[Source.LONG]
 
     def test_many_sequences_beside_make_drafts_dearer(self) -> None:
