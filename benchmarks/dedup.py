@@ -29,6 +29,7 @@ import numpy as np
 
 from smolforge.corpus.config import DedupConfig, EngineConfig
 from smolforge.corpus.dedup.components import components
+from smolforge.corpus.dedup.copies import PAIRS
 from smolforge.corpus.dedup.near import find_near_copies
 from smolforge.corpus.dedup.tables import ROW_BITS, Pool, Shard
 from smolforge.corpus.engine.inline import InlineLauncher
@@ -224,7 +225,8 @@ def write_pool(folder: Path, documents: Sequence[Planted]) -> tuple[Pool, float]
                 [[] if none else row for row, none in zip(keys, empty, strict=True)], pa.list_(pa.uint64())
             ),
         }
-        shard = Shard(folder / f"a{first}.parquet", folder / f"d{first}.parquet")
+        size = sum(len(text.encode()) for text in texts)
+        shard = Shard(folder / f"a{first}.parquet", folder / f"d{first}.parquet", len(part), size)
         pq.write_table(pa.table(columns), shard.annotations)
         pq.write_table(pa.table({"text": texts}), shard.documents, row_group_size=1000)
         shards.append(shard)
@@ -235,7 +237,8 @@ def near(pool: Pool, folder: Path, config: DedupConfig) -> tuple[set[int], float
     """Return the numbers of the documents that the waves remove, and the seconds they took."""
     began = time.process_time()
     found = find_near_copies(pool, config, Runner(folder, EngineConfig(), QuietProgress(), InlineLauncher()))
-    return set(map(_number, found.copies.table["place"].to_pylist())), time.process_time() - began
+    places = np.concatenate([np.load(folder / PAIRS)[:, 0] for folder in found.copies.folders])
+    return set(map(_number, places.tolist())), time.process_time() - began
 
 
 def _number(place: int) -> int:

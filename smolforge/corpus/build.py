@@ -1,19 +1,17 @@
 """The waves of the corpus stage in their order, each handed what the ones before found.
 
 Input: the configuration, and a runner whose folder has what an earlier try finished. Output: shards, verdict files of
-every step, and the folders of the finish wave. The driver holds arrays; documents and their columns stay in files.
+every step, and the folders of the finish and divide waves. The driver holds the names of files; what has a row or a
+number a document is in them, and read by jobs alone.
 """
 
 from __future__ import annotations
 
 import json
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
 
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.contamination.index import build as build_index
@@ -22,37 +20,27 @@ from smolforge.corpus.dedup import exact as dedup_exact
 from smolforge.corpus.dedup import lines as line_dedup
 from smolforge.corpus.dedup import near as near_dedup
 from smolforge.corpus.dedup import passages as substring_dedup
+from smolforge.corpus.dedup.copies import Copies, copies_of_dropped
 from smolforge.corpus.dedup.index import check_index, write_index
-from smolforge.corpus.dedup.tables import (
-    Copies,
-    Groups,
-    Names,
-    Pool,
-    names_of,
-    places_of,
-    read_columns,
-    save_array,
-    stays_for,
-)
+from smolforge.corpus.dedup.tables import Pool, whole_task
 from smolforge.corpus.dedup.tables import Shard as PoolShard
-from smolforge.corpus.division import divide
+from smolforge.corpus.divide import DivideArgument, divide_shard
+from smolforge.corpus.division import choose, starts
 from smolforge.corpus.edit import EditPlan
 from smolforge.corpus.engine import Part, Poisoned, Runner, Task
-from smolforge.corpus.finish import VERDICTS, FinishArgument, finish_shard
+from smolforge.corpus.finish import FinishArgument, finish_shard, has_survivors
 from smolforge.corpus.ingest import Ledger, units
-from smolforge.corpus.judge import QUALITY, QualityArgument, judge_shard, quality_floors, quality_shard
+from smolforge.corpus.judge import QualityArgument, floors_job, judge_shard, quality_shard, scores_shard
 from smolforge.corpus.read_job import LOST_REASON, LOST_STEP, Lost, lost_task, read_task, shards_of, unit_tasks
 from smolforge.corpus.rules.limits import load_profile
 from smolforge.corpus.shards import Shard, Shards
 from smolforge.corpus.spill_job import spill_large
-from smolforge.corpus.verdicts import alive, read_verdicts, same_or_write, verdict_table, write_verdicts
+from smolforge.corpus.verdicts import VERDICTS, read_verdicts, same_or_write, verdict_table, write_verdicts
 from smolforge.errors import DataError
 from smolforge.store import StageContext, read_json
 
-if TYPE_CHECKING:
-    import pyarrow as pa  # type: ignore[import-untyped]
-
 _NOTES_SHOWN, _REASONS_SHOWN = 5, 4
+_NONE = "none"  # the task whose verdict file is that of all shards without poisoned documents
 
 
 def benchmarks_task(task: Task, output: Path, config: CorpusConfig) -> None:
@@ -61,10 +49,17 @@ def benchmarks_task(task: Task, output: Path, config: CorpusConfig) -> None:
     build_index(read_pack(Path(config.decontaminate.benchmarks).expanduser())).save(output)
 
 
+def poisoned_job(task: Task, output: Path, died: tuple[tuple[str, int, str], ...]) -> None:
+    """Job: write the verdicts on a shard's documents that no process survived; ``died``: shard, row and why of all."""
+    own = [(row, why) for name, row, why in died if name == task.name]
+    rows, whys = zip(*own, strict=True) if own else ((), ())
+    write_verdicts(output, [verdict_table(rows, LOST_STEP, [LOST_REASON] * len(rows), whys)])
+
+
 @dataclass
 class Build:
-    """One build. ``verdicts`` are the files of each step so far, one a shard; ``finished`` the folders of the finish
-    wave."""
+    """One build. ``verdicts`` are the files of each step so far, one a shard; ``finished`` and ``divided`` the folders
+    of the finish and divide waves."""
 
     config: CorpusConfig
     context: StageContext
@@ -74,7 +69,7 @@ class Build:
     shards: Shards = field(default_factory=lambda: Shards(()))
     verdicts: dict[str, list[Path]] = field(default_factory=dict)
     finished: list[Path] = field(default_factory=list)
-    copies: list[Copies] = field(default_factory=list)
+    divided: list[Path] = field(default_factory=list)
     copies_of_dropped: int = 0
     benchmarks: Path | None = None
 
@@ -116,69 +111,82 @@ class Build:
         one that does not: sources differ in profile and declared language."""
         self.verdicts["judge"] = self.runner.wave("judge", judge_shard, self._columns(), self.config)
 
-    def exact_dedup(self) -> None:
+    def exact_dedup(self) -> Copies:
         """Stop all but one document of each text."""
         copies = dedup_exact.find_copies(self._pool(), self.runner, self.indexes)
-        self._stop(dedup_exact.STEP, copies, "same text", lambda partner, score: f"kept {partner}")
+        self.verdicts[dedup_exact.STEP] = copies.verdicts
+        return copies
 
     def judge_quality(self) -> None:
         """Stop documents by the score of a model, where there is one. A text counts once in a language's best share."""
-        if self.config.quality is None:
+        config = self.config.quality
+        if config is None:
             return
-        shards = (
-            (read_columns(shard.annotations, QUALITY), alive(self._verdicts(shard), shard.rows))
-            for shard in self.shards
-        )
-        argument = QualityArgument(self.config.quality, quality_floors(shards, self.config.quality), self.context.seed)
-        self.verdicts["quality"] = self.runner.wave("quality", quality_shard, self._columns(), argument)
+        floors: dict[str, float] = {}
+        if config.top is not None:
+            scores = self.runner.wave("quality-scores", scores_shard, self._columns())
+            argument = (tuple(map(str, scores)), config)
+            (file,) = self.runner.wave("floors", floors_job, [whole_task("floors.json", len(scores))], argument)
+            floors = read_json(file)
+        judged = QualityArgument(config, tuple(floors.items()), self.context.seed)
+        self.verdicts["quality"] = self.runner.wave("quality", quality_shard, self._columns(), judged)
 
-    def near_dedup(self) -> Groups:
-        """Stop documents whose text occurs in another; return who is related to whom."""
+    def near_dedup(self) -> near_dedup.NearCopies:
+        """Stop documents whose text occurs in another; return these, and who is related to whom."""
         near = near_dedup.find_near_copies(self._pool(), self.config.dedup, self.runner, self.indexes)
         for note in near.notes:
             self.context.progress.note(note)
-        detail: Callable[[str, float], str] = lambda partner, score: f"{score:.3f} in {partner}"  # noqa: E731
-        self._stop(near_dedup.STEP, near.copies, "text of another document", detail)
-        return near.groups
+        self.verdicts[near_dedup.STEP] = near.copies.verdicts
+        return near
 
-    def finish(self, groups: Groups) -> None:
-        """Change what stays, and decide what is held out and what is over budget."""
+    def finish(self, exact: Copies, near: Copies) -> None:
+        """Change what stays."""
         tasks = [self.task(shard, shard.documents, shard.annotations) for shard in self.shards]
         argument = FinishArgument(self._edit_plan(), self.context.seed)
         self.finished = self.runner.wave("finish", finish_shard, tasks, argument)
         self.verdicts["finish"] = [folder / VERDICTS for folder in self.finished]
-        died: dict[str, list[Poisoned]] = defaultdict(list)
-        for each in self._poisoned("finish"):
-            died[each.task].append(each)
-        self._write("poisoned", (_poisoned_verdicts(died[shard.name]) for shard in self.shards))
+        self._stop_poisoned()
         self._refuse_nothing()
-        self._count_copies_of_dropped()
-        if self.config.save_index is not None:
-            folder = self.context.work / "index"
-            write_index(self._pool(), folder, self.config.save_index, self.config.dedup, self.runner)
-        folder = self.scratch / "verdicts" / "division"
-        self.verdicts["division"] = divide(self.shards, self.finished, groups, self.config, self.context.seed, folder)
-
-    def _count_copies_of_dropped(self) -> None:
-        """Count the documents that went for one that the finish wave then dropped: their text is lost."""
-        files = zip(self.shards, self.verdicts["finish"], strict=True)
-        dropped = [places_of(shard.number, read_verdicts([path])["row"].to_numpy()) for shard, path in files]
-        self.copies_of_dropped = int(np.isin(stays_for(self.copies), np.concatenate(dropped)).sum())
+        self.copies_of_dropped = copies_of_dropped(exact, near, self.verdicts["finish"], self.runner)
         if self.copies_of_dropped:
             self.context.progress.note(
                 f"{self.copies_of_dropped} documents went as copies of documents that a later step dropped"
             )
+        if self.config.save_index is not None:
+            folder = self.context.work / "index"
+            write_index(self._pool(), folder, self.config.save_index, self.config.dedup, self.runner)
+
+    def divide(self, groups: Sequence[Path]) -> None:
+        """Decide what is held out and what is over budget, and give every document its table."""
+        config, seed = self.config, self.context.seed
+        finished = list(zip(self.shards, self.finished, strict=True))
+        rows = [self.task(shard, shard.annotations, folder, items=0) for shard, folder in finished]
+        fates = choose(rows, self.shards, groups, config, seed, self.runner)
+        tasks = []
+        for (shard, folder), first in zip(finished, starts(self.shards), strict=False):
+            task = self.task(shard, shard.documents, shard.annotations, folder, items=0)
+            tasks.append(replace(task, inputs=(*task.inputs, Part(fates, first, first + shard.rows))))
+        self.divided = self.runner.wave("divide", divide_shard, tasks, DivideArgument(config, seed))
+        self.verdicts["division"] = [folder / VERDICTS for folder in self.divided]
+
+    def _stop_poisoned(self) -> None:
+        """Write the verdicts on what no process survived finishing; shards without any share an empty file."""
+        died = tuple((each.task, each.item, each.why) for each in self._poisoned("finish"))
+        tasks = [Task(name, (), 0) for name in (_NONE, *sorted({name for name, _, _ in died}))]
+        files = {path.name: path for path in self.runner.wave("poisoned", poisoned_job, tasks, died)}
+        self.verdicts["poisoned"] = [files.get(shard.name, files[_NONE]) for shard in self.shards]
 
     def _refuse_nothing(self) -> None:
         """Raise DataError where no document is left, with the reasons for it."""
-        documents = sum(shard.rows for shard in self.shards)
+        if any(map(has_survivors, self.finished)):
+            return
         reasons: Counter[str] = Counter()
         for shard in self.shards:
             table = read_verdicts(self._verdicts(shard))
             reasons.update(map("{}: {}".format, table["step"].to_pylist(), table["reason"].to_pylist()))
-        if reasons.total() == documents:
-            common = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN))
-            raise DataError(f"corpus: none of {documents} documents passed the steps ({common or 'nothing was read'})")
+        common = "; ".join(f"{count} x {reason}" for reason, count in reasons.most_common(_REASONS_SHOWN))
+        documents = self.shards.documents
+        raise DataError(f"corpus: none of {documents} documents passed the steps ({common or 'nothing was read'})")
 
     def _edit_plan(self) -> EditPlan:
         """Find what the finish wave goes by: boilerplate lines, passages and benchmarks, where the steps are on."""
@@ -212,39 +220,12 @@ class Build:
         return [paths[shard.number] for paths in self.verdicts.values()]
 
     def _pool(self) -> Pool:
-        """Return what dedup reads: the shards with what is alive of them so far."""
-        folder = self.scratch / "alive" / str(len(self.verdicts))
-        shards = []
-        for shard in self.shards:
-            mask = alive(self._verdicts(shard), shard.rows)
-            file = save_array(folder / f"{shard.name}.npy", mask)
-            shards.append(PoolShard(shard.annotations, shard.documents, file))
+        """Return what dedup reads: the shards with their verdicts so far."""
+        shards = (
+            PoolShard(shard.annotations, shard.documents, shard.rows, shard.bytes, tuple(self._verdicts(shard)))
+            for shard in self.shards
+        )
         return Pool(tuple(shards), tuple(self.ledger.records), self.ahead)
-
-    def _stop(self, step: str, copies: Copies, reason: str, detail: Callable[[str, float], str]) -> None:
-        self.copies.append(copies)
-        names = names_of(copies.table["partner"].to_numpy(), self._pool(), self.indexes)
-        self._write(step, (_copy_verdicts(step, copies, names, shard, reason, detail) for shard in self.shards))
-
-    def _write(self, step: str, tables: Iterable[pa.Table]) -> None:
-        self.verdicts[step] = [self.scratch / "verdicts" / step / f"{shard.name}.parquet" for shard in self.shards]
-        for path, table in zip(self.verdicts[step], tables, strict=True):
-            write_verdicts(path, [table])
 
     def _poisoned(self, wave: str) -> Iterator[Poisoned]:
         return (each for each in self.runner.poisoned if each.wave == wave)
-
-
-def _copy_verdicts(
-    step: str, copies: Copies, names: Names, shard: Shard, reason: str, detail: Callable[[str, float], str]
-) -> pa.Table:
-    rows, places, scores = copies.of_shard(shard.number)
-    partners = names.of(places)
-    details = list(map(detail, partners, scores.tolist()))
-    return verdict_table(rows, step, [reason] * len(rows), details, partners, scores)
-
-
-def _poisoned_verdicts(died: Sequence[Poisoned]) -> pa.Table:
-    return verdict_table(
-        [each.item for each in died], LOST_STEP, [LOST_REASON] * len(died), [each.why for each in died]
-    )

@@ -1,7 +1,8 @@
 """The divide wave: every document of a shard goes to exactly one table, and the counts of the funnel are taken.
 
-Input: a shard's documents, annotations, all its verdicts and its finished texts. Output: a folder with ``kept``,
-``held_out`` and ``dropped`` tables (those that have rows), ``counts.json`` and ``samples.jsonl``.
+Input: a shard's documents, annotations, its verdicts, its finished texts and what the division chose. Output: a folder
+with ``kept``, ``held_out`` and ``dropped`` tables (those that have rows), the division's ``verdicts``, ``counts.json``
+and ``samples.jsonl``.
 """
 
 from __future__ import annotations
@@ -11,18 +12,21 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from smolforge.corpus.config import CorpusConfig
+from smolforge.corpus.division import HELD_OUT, OVER
 from smolforge.corpus.document import DROP_FIELDS, FIELDS
-from smolforge.corpus.engine import Task
+from smolforge.corpus.engine import Part, Task
 from smolforge.corpus.finish import SIZES, TEXTS
 from smolforge.corpus.funnel import EDITS
-from smolforge.corpus.split import HELD_OUT_STEP, draw
-from smolforge.corpus.verdicts import read_verdicts
+from smolforge.corpus.split import BUDGET_STEP, HELD_OUT_STEP, draw
+from smolforge.corpus.verdicts import VERDICTS, read_verdicts, verdict_table, write_verdicts
 from smolforge.store import write_atomic, write_json
 
 if TYPE_CHECKING:
@@ -35,22 +39,41 @@ _SCORES = ("difficulty", "quality", "toxicity")
 Rows = NDArray[np.int64]
 
 
-def divide_shard(task: Task, output: Path, seed: int) -> None:
-    """Job: divide one shard. Inputs: documents, annotations, the finished folder, then the verdict files."""
+@dataclass(frozen=True)
+class DivideArgument:
+    """``seed``: that of the draws for samples."""
+
+    config: CorpusConfig
+    seed: int
+
+
+def divide_shard(task: Task, output: Path, argument: DivideArgument) -> None:
+    """Job: divide one shard. Inputs: documents, annotations, the finished folder, the verdict files, and the shard's
+    part of what ``division.choose`` wrote."""
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    documents, annotations, finished, *verdicts = (Path(part.path) for part in task.inputs)
+    documents, annotations, finished, *verdicts = (Path(part.path) for part in task.inputs[:-1])
     measured = pq.read_table(annotations, columns=["source", "label", "bytes", *_SCORES])
     sizes = pq.read_table(finished / SIZES)
-    stops = read_verdicts(verdicts)
     output.mkdir()
+    write_verdicts(output / VERDICTS, _verdicts(task.inputs[-1], measured["label"], argument.config))
+    stops = read_verdicts([*verdicts, output / VERDICTS])
     table = _final(pq.read_table(documents, columns=list(FIELDS)), measured, pq.read_table(finished / TEXTS), sizes)
     for name, part in _tables(table, stops):
         if part.num_rows:
             pq.write_table(part, output / f"{name}.parquet", compression="zstd", compression_level=3)
             if name == "dropped":
-                _write_samples(output / "samples.jsonl", part, seed)
+                _write_samples(output / "samples.jsonl", part, argument.seed)
     write_json(output / "counts.json", {"stops": _counts(measured, stops, sizes), "masked": _masked(measured, sizes)})
+
+
+def _verdicts(part: Part, labels: pa.ChunkedArray, config: CorpusConfig) -> Iterator[pa.Table]:
+    """Yield the verdicts on what is held out and on what is over budget."""
+    fates = np.load(part.path, mmap_mode="r")[part.first : part.last]
+    held, over = np.flatnonzero(fates == HELD_OUT), np.flatnonzero(fates == OVER)
+    yield verdict_table(held, HELD_OUT_STEP, ["held out"] * len(held), ["chosen by hash"] * len(held))
+    full = [f"{config.byte_budget(code)} bytes of {code} are full" for code in labels.take(over).to_pylist()]
+    yield verdict_table(over, BUDGET_STEP, ["over the language's byte budget"] * len(full), full)
 
 
 def _final(documents: pa.Table, measured: pa.Table, texts: pa.Table, sizes: pa.Table) -> pa.Table:

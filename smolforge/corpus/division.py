@@ -1,99 +1,181 @@
-"""The division of what survived, decided from arrays of the size of the corpus: the largest thing the driver holds.
+"""The division of what survived: which documents are held out, and which are over their language's byte budget.
 
-Input: the ``sizes`` tables of the finish wave, labels, and the groups of related documents. Output: a verdict file a
-shard: held out, or over its language's budget.
+Input: the ``sizes`` tables of the finish wave, labels, and tables of related documents. Output: a byte for each
+document, `PASSES`, `HELD_OUT` or `OVER`; the divide wave makes verdicts of it. Rows go through a shuffle by their
+draws, so that one task can take them in that order, a partition at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus.config import CorpusConfig
-from smolforge.corpus.dedup.tables import Groups, places_of
+from smolforge.corpus.dedup.shuffle import gathered, partitions_for, read_partition, write_partitions
+from smolforge.corpus.dedup.tables import ROW_BITS, ROW_MASK, Waves, part_number, places_of, whole_task
+from smolforge.corpus.engine import Task
 from smolforge.corpus.finish import SIZES
-from smolforge.corpus.shards import Shard, Shards
-from smolforge.corpus.split import BUDGET_STEP, HELD_OUT_STEP, Related, Survivors, choose_held_out, draw, over_budget
-from smolforge.corpus.verdicts import verdict_table, write_verdicts
+from smolforge.corpus.shards import Shards
+from smolforge.corpus.split import Budgets, Drawn, HeldOut, draw
+from smolforge.store import read_json, write_json
+
+if TYPE_CHECKING:
+    import pyarrow as pa  # type: ignore[import-untyped]
+
+PASSES, HELD_OUT, OVER = 0, 1, 2
+U64 = NDArray[np.uint64]
+_ROW_BYTES = 48  # of a row in the shuffle
+_HELD, _BUDGET, _TOTALS = "held_out.arrow", "budget.arrow", "totals.json"
 
 
-def divide(
-    shards: Shards, finished: Sequence[Path], groups: Groups, config: CorpusConfig, seed: int, folder: Path
-) -> list[Path]:
-    """Decide what is held out and what is over budget; write and return a verdict file for each shard.
+@dataclass(frozen=True)
+class RowsArgument:
+    """``groups``: partitioned tables of related documents, by shard."""
 
-    ``finished`` are the folders of the finish wave."""
-    starts, documents = _survivors(shards, finished)
-    related = _related(shards, finished, starts, groups, seed)
-    held_out = choose_held_out(documents, _column(finished, "draw_held_out"), related, config)
-    over = over_budget(documents, _column(finished, "draw_budget"), ~held_out, config)
-    paths = []
-    for shard, sizes, first in zip(shards, finished, starts, strict=False):
-        rows = _read(sizes, "row")
-        own = slice(first, first + len(rows))
-        paths.append(folder / f"{shard.name}.parquet")
-        full = [f"{config.byte_budget(documents.codes[i])} bytes of {documents.codes[i]} are full"
-                for i in documents.languages[own][over[own]]]  # fmt: skip
-        tables = [
-            verdict_table(rows[held_out[own]], HELD_OUT_STEP, *_same("held out", "chosen by hash", held_out[own])),
-            verdict_table(rows[over[own]], BUDGET_STEP, ["over the language's byte budget"] * len(full), full),
-        ]
-        write_verdicts(paths[-1], tables)
-    return paths
+    groups: tuple[str, ...]
+    partitions: int
+    config: CorpusConfig
+    seed: int
 
 
-def _same(reason: str, detail: str, chosen: NDArray[np.bool_]) -> tuple[list[str], list[str]]:
-    count = int(np.count_nonzero(chosen))
-    return [reason] * count, [detail] * count
+@dataclass(frozen=True)
+class ChooseArgument:
+    """``held_out`` and ``budget``: partitioned tables of `rows_job`, by draw, and its ``totals``; ``starts``: how many
+    documents come before each shard, and how many there are."""
+
+    held_out: tuple[str, ...]
+    budget: tuple[str, ...]
+    totals: tuple[str, ...]
+    partitions: int
+    starts: tuple[int, ...]
+    config: CorpusConfig
 
 
-def _survivors(shards: Shards, finished: Sequence[Path]) -> tuple[NDArray[np.int64], Survivors]:
-    """Return where each shard's survivors begin, and their languages and sizes."""
-    codes: dict[str, int] = {}
-    languages, sizes, starts = [], [], [0]
-    for shard, folder in zip(shards, finished, strict=True):
-        labels = _labels(shard)[_read(folder, "row")]
-        languages.append(np.array([codes.setdefault(label, len(codes)) for label in labels], np.int16))
-        sizes.append(_read(folder, "bytes_pii"))
-        starts.append(starts[-1] + len(labels))
-    whole = Survivors(tuple(codes), np.concatenate(languages), np.concatenate(sizes)) if sizes else _NOTHING
-    return np.array(starts), whole
+def choose(
+    tasks: Sequence[Task], shards: Shards, groups: Sequence[Path], config: CorpusConfig, seed: int, runner: Waves
+) -> Path:
+    """Return a ``.npy`` file, uint8 (documents,): what becomes of each, by place.
+
+    ``tasks``: one a shard, with annotations and the finished folder as inputs. Waves: ``division-rows``,
+    ``division``."""
+    partitions = partitions_for(shards.documents * _ROW_BYTES)
+    rows = runner.wave("division-rows", rows_job, tasks, RowsArgument(_names(groups), partitions, config, seed))
+    argument = ChooseArgument(
+        _names(gathered(runner, "division-held-out", [path / _HELD for path in rows])),
+        _names(gathered(runner, "division-budget", [path / _BUDGET for path in rows])),
+        _names([path / _TOTALS for path in rows]),
+        partitions,
+        tuple(starts(shards)),
+        config,
+    )
+    (file,) = runner.wave("division", choose_job, [whole_task("fates.npy", len(shards))], argument)
+    return file
 
 
-_NOTHING = Survivors((), np.empty(0, np.int16), np.empty(0, np.int64))
+def starts(shards: Shards) -> Iterator[int]:
+    """Yield how many documents come before each shard, then how many there are."""
+    return accumulate((shard.rows for shard in shards), initial=0)
 
 
-def _related(shards: Shards, finished: Sequence[Path], starts: NDArray[np.int64], groups: Groups, seed: int) -> Related:
-    """Return the groups among the survivors; a group's draw is that of its smallest id, wherever that one ended."""
-    found = [np.empty(0, np.int64)], [np.empty(0, np.uint64)]
-    for shard, folder, first in zip(shards, finished, starts, strict=False):
-        places = places_of(shard.number, _read(folder, "row").astype(np.uint64))
-        at = np.minimum(np.searchsorted(groups.places, places), max(0, len(groups.places) - 1))
-        inside = groups.places[at] == places if len(groups.places) else np.zeros(len(places), bool)
-        found[0].append(first + np.flatnonzero(inside))
-        found[1].append(groups.groups[at[inside]] if len(groups.places) else np.empty(0, np.uint64))
-    members, names = np.concatenate(found[0]), np.concatenate(found[1])
-    distinct, which = np.unique(names, return_inverse=True)
-    draws = np.array([draw(seed, doc_id, "held_out") for doc_id in shards.doc_ids(distinct)])
-    return Related(members, names, draws[which] if len(draws) else np.empty(0))
+def _names(files: Sequence[Path]) -> tuple[str, ...]:
+    return tuple(map(str, files))
 
 
-def _labels(shard: Shard) -> NDArray[np.object_]:
+def rows_job(task: Task, output: Path, argument: RowsArgument) -> None:
+    """Job: write what a shard's survivors are chosen by, and the bytes of each language."""
+    import pyarrow as pa
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
     import pyarrow.parquet as pq  # type: ignore[import-untyped]
 
-    return np.asarray(pq.read_table(shard.annotations, columns=["label"])["label"].to_numpy(), object)
+    annotations, finished = (Path(part.path) for part in task.inputs[:2])
+    sizes = pq.read_table(finished / SIZES, columns=["row", "bytes_pii", "draw_held_out", "draw_budget", "stopped"])
+    sizes = sizes.filter(pc.invert(sizes["stopped"]))
+    places = places_of(part_number(task.name), sizes["row"].to_numpy().astype(np.uint64))
+    language = pq.read_table(annotations, columns=["label"])["label"].take(sizes["row"])
+    draws, groups = _with_groups(places, sizes["draw_held_out"].to_numpy(), argument, part_number(task.name))
+    table = pa.table({"place": places, "language": language, "size": sizes["bytes_pii"]})
+    output.mkdir()
+    _write(output / _HELD, table, draws, groups, argument)
+    has_budget = {code: argument.config.byte_budget(code) is not None for code in set(language.to_pylist())}
+    chosen = np.array([has_budget[code] for code in language.to_pylist()], bool)
+    _write(output / _BUDGET, table.filter(chosen), sizes["draw_budget"].to_numpy()[chosen], places[chosen], argument)
+    totals: Counter[str] = Counter()
+    for code, size in zip(language.to_pylist(), sizes["bytes_pii"].to_pylist(), strict=True):
+        totals[code] += size
+    write_json(output / _TOTALS, dict(sorted(totals.items())))
 
 
-def _column(finished: Sequence[Path], name: str) -> NDArray[np.float64]:
-    return np.concatenate([_read(folder, name) for folder in finished])
+def _write(path: Path, table: pa.Table, draws: NDArray[np.float64], groups: U64, argument: RowsArgument) -> None:
+    partitions = (draws * argument.partitions).astype(np.int64)
+    write_partitions(path, table.append_column("draw", [draws]).append_column("group", [groups]), partitions)
 
 
-def _read(folder: Path, name: str) -> NDArray[np.generic]:
-    """Return a column of what stays after the finish wave."""
-    import pyarrow.parquet as pq
+def _with_groups(
+    places: U64, draws: NDArray[np.float64], argument: RowsArgument, shard: int
+) -> tuple[NDArray[np.float64], U64]:
+    """Return draws and groups of a shard's survivors: a group's draw is that of its smallest id, wherever that one
+    ended."""
+    draws, groups = draws.copy(), places.copy()
+    if argument.groups:
+        table = read_partition(list(map(Path, argument.groups)), shard)
+        at = {place: row for row, place in enumerate(table["place"].to_pylist())}
+        inside = [number for number, place in enumerate(places.tolist()) if place in at]
+        own = table.take([at[place] for place in places[inside].tolist()]) if inside else table.slice(0, 0)
+        groups[inside] = own["group"].to_numpy()
+        draws[inside] = [draw(argument.seed, name, "held_out") for name in own["group_id"].to_pylist()]
+    return draws, groups
 
-    table = pq.read_table(folder / SIZES, columns=[name, "stopped"])
-    return np.asarray(table[name].to_numpy()[~table["stopped"].to_numpy()])
+
+def choose_job(task: Task, output: Path, argument: ChooseArgument) -> None:
+    """Job: choose. Holds a byte a document and one partition of rows."""
+    totals: Counter[str] = Counter()
+    for file in argument.totals:
+        totals.update(read_json(Path(file)))
+    codes = sorted(totals)
+    fates = np.zeros(argument.starts[-1], np.uint8)
+    held_out = HeldOut(np.array([totals[code] for code in codes], np.float64), argument.config)
+    for documents in _pieces(argument.held_out, codes, argument):
+        if held_out.done:
+            break
+        fates[_numbers(documents.places[held_out.take(documents)], argument)] = HELD_OUT
+    budgets = Budgets(np.array([argument.config.byte_budget(code) or 0 for code in codes], np.int64))
+    for documents in _pieces(argument.budget, codes, argument):
+        candidates = _only(documents, fates[_numbers(documents.places, argument)] == PASSES)
+        fates[_numbers(candidates.places[budgets.take(candidates)], argument)] = OVER
+    with output.open("wb") as stream:
+        np.save(stream, fates)
+
+
+def _pieces(files: Sequence[str], codes: Sequence[str], argument: ChooseArgument) -> Iterator[Drawn]:
+    """Yield documents by their draws, a partition at a time."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for partition in range(argument.partitions if files else 0):
+        table = read_partition(list(map(Path, files)), partition)
+        languages = pc.index_in(table["language"], pa.array(codes, pa.string())).to_numpy().astype(np.int64)
+        places, sizes, draws, groups = (table[name].to_numpy() for name in ("place", "size", "draw", "group"))
+        yield Drawn(places, languages, sizes, draws, groups)
+
+
+def _numbers(places: U64, argument: ChooseArgument) -> NDArray[Any]:
+    """Return the numbers of documents among all."""
+    before = np.array(argument.starts)[(places >> np.uint64(ROW_BITS)).astype(np.int64)]
+    return np.asarray(before + (places & np.uint64(ROW_MASK)).astype(np.int64))
+
+
+def _only(documents: Drawn, chosen: NDArray[np.bool_]) -> Drawn:
+    return Drawn(
+        documents.places[chosen],
+        documents.languages[chosen],
+        documents.sizes[chosen],
+        documents.draws[chosen],
+        documents.groups[chosen],
+    )

@@ -14,19 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from smolforge.corpus.dedup.tables import part_number
+from smolforge.corpus.dedup.tables import part_number, row_count
 from smolforge.corpus.document import Document, read_documents, read_rows
 from smolforge.corpus.edit import Edited, Editor, EditPlan
 from smolforge.corpus.engine import Task
 from smolforge.corpus.funnel import EDITS
 from smolforge.corpus.split import draw
-from smolforge.corpus.verdicts import alive, verdict_table, write_verdicts
+from smolforge.corpus.verdicts import VERDICTS, alive, verdict_table, write_verdicts
 from smolforge.store import write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-TEXTS, SIZES, VERDICTS, MATCHES = "texts.parquet", "sizes.parquet", "verdicts.parquet", "matches.json"
+TEXTS, SIZES, MATCHES = "texts.parquet", "sizes.parquet", "matches.json"
 _BATCH = 256  # documents edited at once
 
 
@@ -70,6 +70,11 @@ def write(output: Path, done: Sequence[Edited], seed: int) -> None:
     verdicts = ((each.row, each.verdict) for each in done if each.verdict is not None)
     write_verdicts(output / VERDICTS, (verdict_table([row], v.step, [v.reason], [v.detail]) for row, v in verdicts))
     write_json(output / MATCHES, [[each.doc_id, *match] for each in done for match in each.matches])
+
+
+def has_survivors(folder: Path) -> bool:
+    """Return whether a document of a finished shard stays."""
+    return row_count(folder / TEXTS) > 0
 
 
 def _rows(done: Sequence[Edited]) -> list[int]:

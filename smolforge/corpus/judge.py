@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus.config import CorpusConfig
+from smolforge.corpus.dedup.tables import read_columns
 from smolforge.corpus.engine import Task
 from smolforge.corpus.rules import fineweb
 from smolforge.corpus.rules import limits as rules
@@ -24,6 +25,7 @@ from smolforge.corpus.scoring.config import QualityConfig
 from smolforge.corpus.text import language
 from smolforge.corpus.text.features import FEATURES
 from smolforge.corpus.verdicts import alive, verdict_table, write_verdicts
+from smolforge.store import write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
@@ -92,6 +94,21 @@ class QualityArgument:
     config: QualityConfig
     floors: tuple[tuple[str, float], ...]
     seed: int
+
+
+def scores_shard(task: Task, output: Path, _: None) -> None:
+    """Job: write labels and scores of one shard's documents that pass so far. Inputs as of ``quality_shard``."""
+    import pyarrow.parquet as pq
+
+    table, passes = _opened(task, ("label", "quality"))
+    pq.write_table(table.filter(passes), output, compression="zstd", compression_level=3)
+
+
+def floors_job(task: Task, output: Path, argument: tuple[tuple[str, ...], QualityConfig]) -> None:
+    """Job: write each language's floor; argument: files of ``scores_shard``."""
+    files, config = argument
+    tables = (read_columns(file, ("label", "quality")) for file in files)
+    write_json(output, dict(quality_floors(((table, np.ones(table.num_rows, bool)) for table in tables), config)))
 
 
 def quality_shard(task: Task, output: Path, argument: QualityArgument) -> None:

@@ -5,15 +5,12 @@ Input: the folders that reading wrote. Output: shards in the order of the recipe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
-import numpy as np
-
-from smolforge.corpus.dedup.minhash import U64
-from smolforge.corpus.dedup.tables import ROW_BITS, ROW_MASK, part_name
+from smolforge.corpus.dedup.tables import part_name
 
 
 @dataclass(frozen=True)
@@ -55,13 +52,3 @@ class Shards(Sequence[Shard]):
     def documents(self) -> int:
         """Number of documents in all shards."""
         return sum(shard.rows for shard in self._shards)
-
-    def doc_ids(self, places: U64) -> Iterator[str]:
-        """Yield the ids of the documents at some places, which must be sorted; one shard's ids are held at a time."""
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]
-
-        ends = np.searchsorted(places, np.arange(len(self) + 1, dtype=np.uint64) << np.uint64(ROW_BITS))
-        for shard, first, last in zip(self._shards, ends[:-1], ends[1:], strict=True):
-            if last > first:
-                column = pq.read_table(shard.annotations, columns=["doc_id"])["doc_id"]
-                yield from column.take(places[first:last] & np.uint64(ROW_MASK)).to_pylist()

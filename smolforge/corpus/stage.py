@@ -18,7 +18,6 @@ from smolforge.corpus.build import Build
 from smolforge.corpus.config import CorpusConfig
 from smolforge.corpus.contamination.index import ContaminationIndex
 from smolforge.corpus.contamination.report import as_json, benchmark_rows
-from smolforge.corpus.divide import divide_shard
 from smolforge.corpus.engine import Runner, Task
 from smolforge.corpus.finish import MATCHES, SIZES
 from smolforge.corpus.funnel import Funnel
@@ -42,10 +41,11 @@ def run(config: CorpusConfig, context: StageContext) -> StageOutcome:
         build = Build(config, context, runner)
         build.read()
         build.judge()
-        build.exact_dedup()
+        exact = build.exact_dedup()
         build.judge_quality()
-        groups = build.near_dedup()
-        build.finish(groups)
+        near = build.near_dedup()
+        build.finish(exact, near.copies)
+        build.divide(near.groups)
         return _tables(build)
 
 
@@ -64,11 +64,6 @@ def aligned_task(task: Task, output: Path, config: CorpusConfig) -> None:
 def _tables(build: Build) -> StageOutcome:
     """Write the three tables and the reports."""
     work, config = build.context.work, build.config
-    tasks = [
-        build.task(shard, shard.documents, shard.annotations, finished, items=0)
-        for shard, finished in zip(build.shards, build.finished, strict=True)
-    ]
-    divided = build.runner.wave("divide", divide_shard, tasks, build.context.seed)
     sentences = b""
     if any(spec.kind == "gettext" for spec in config.sources):
         (file,) = build.runner.wave("aligned", aligned_task, [Task("aligned.jsonl", (), 0)], config)
@@ -77,10 +72,10 @@ def _tables(build: Build) -> StageOutcome:
     if build.benchmarks is not None:
         _write_contamination(work / "contamination.json", build.benchmarks, build.finished)
     funnel = Funnel(step for step in _OPTIONAL if getattr(config, step) is not None)
-    for folder in divided:
+    for folder in build.divided:
         counts = read_json(folder / "counts.json")
         funnel.add(counts["stops"], counts["masked"])
-    publish(work, build.shards, build.verdicts, build.finished, divided)
+    publish(work, build.shards, build.verdicts, build.finished, build.divided)
     write_json(work / "funnel.json", funnel.rows())
     write_json(work / "sources.json", build.ledger.as_json())
     return _outcome(funnel, sentences.count(b"\n"), build.copies_of_dropped)

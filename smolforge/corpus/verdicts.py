@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 FOLDER = "verdicts"
+VERDICTS = "verdicts.parquet"  # in the folder of a job that writes more than them
 
 
 def schema() -> pa.Schema:

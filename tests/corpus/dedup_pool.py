@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from smolforge.corpus.config import DedupConfig, EngineConfig
+from smolforge.corpus.dedup.copies import PAIRS, Copies
 from smolforge.corpus.dedup.exact import fingerprint
 from smolforge.corpus.dedup.minhash import U64, band_keys, shingles, word_hashes
-from smolforge.corpus.dedup.tables import ROW_BITS, ROW_MASK, Copies, Pool, Shard, names_of
+from smolforge.corpus.dedup.shuffle import read_partition
+from smolforge.corpus.dedup.tables import ROW_BITS, ROW_MASK, Pool, Shard
 from smolforge.corpus.engine.inline import InlineLauncher
 from smolforge.corpus.engine.wave import Runner
 from smolforge.corpus.text.words import nomination_words
+from smolforge.corpus.verdicts import VERDICTS, verdict_table, write_verdicts
 from smolforge.store import QuietProgress
 
 
@@ -50,7 +53,8 @@ def pool(
 
 def _write(folder: Path, texts: Sequence[Text], config: DedupConfig) -> Shard:
     folder.mkdir(parents=True)
-    shard = Shard(folder / "annotations.parquet", folder / "documents.parquet")
+    size = sum(len(each.text.encode()) for each in texts)
+    shard = Shard(folder / "annotations.parquet", folder / "documents.parquet", len(texts), size)
     columns = {
         "doc_id": pa.array([each.doc_id for each in texts], pa.string()),
         "url": pa.array([each.url for each in texts], pa.string()),
@@ -67,16 +71,16 @@ def _write(folder: Path, texts: Sequence[Text], config: DedupConfig) -> Shard:
     return shard
 
 
-def with_masks(given: Pool, folder: Path, gone: set[int]) -> Pool:
-    """Return the pool without the documents at some places."""
+def without(given: Pool, folder: Path, gone: set[int]) -> Pool:
+    """Return the pool with verdicts on the documents at some places."""
     shards = []
+    folder.mkdir(parents=True)
     for number, shard in enumerate(given.shards):
-        mask = np.ones(pq.read_metadata(shard.annotations).num_rows, np.bool_)
-        mask[[place & ROW_MASK for place in gone if place >> ROW_BITS == number]] = False
-        folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / f"{number:03d}.npy", mask)
-        shards.append(Shard(shard.annotations, shard.documents, folder / f"{number:03d}.npy"))
-    return Pool(tuple(shards), given.sources, given.ahead)
+        rows = sorted(place & ROW_MASK for place in gone if place >> ROW_BITS == number)
+        file = folder / f"{number:03d}.parquet"
+        write_verdicts(file, [verdict_table(rows, "step", ["reason"] * len(rows), [""] * len(rows))])
+        shards.append(replace(shard, verdicts=(*shard.verdicts, file)))
+    return replace(given, shards=tuple(shards))
 
 
 def ids_of(given: Pool) -> dict[int, str]:
@@ -88,11 +92,21 @@ def ids_of(given: Pool) -> dict[int, str]:
     return found
 
 
-def named_rows(copies: Copies, given: Pool, indexes: Sequence[Path] = ()) -> list[dict[str, Any]]:
-    """Return the rows of a table of copies, each with the id of its partner."""
-    partners = copies.table["partner"].to_numpy()
-    names = names_of(partners, given, indexes).of(partners)
-    return [row | {"partner_id": name} for row, name in zip(copies.table.to_pylist(), names, strict=True)]
+def named_rows(copies: Copies) -> list[dict[str, Any]]:
+    """Return for each copy its place, that of its partner, the partner's id, and the score."""
+    found: list[dict[str, Any]] = []
+    for number, folder in enumerate(copies.folders):
+        verdicts = pq.read_table(folder / VERDICTS).to_pylist()
+        for row, (place, partner) in zip(verdicts, np.load(folder / PAIRS).tolist(), strict=True):
+            assert place == number << ROW_BITS | row["row"]
+            found.append({"place": place, "partner": partner, "partner_id": row["partner"], "score": row["score"]})
+    return found
+
+
+def group_of(files: Sequence[Path], given: Pool) -> dict[int, tuple[int, str]]:
+    """Return place -> (place of its group, the id that names it)."""
+    tables = [read_partition(files, number) for number in range(len(given.shards))] if files else []
+    return {row["place"]: (row["group"], row["group_id"]) for table in tables for row in table.to_pylist()}
 
 
 def nomination_keys(text: str, language: str, config: DedupConfig, cache: dict[str, int]) -> U64:

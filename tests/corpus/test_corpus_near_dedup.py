@@ -12,14 +12,14 @@ import pytest
 
 from smolforge.corpus.config import DedupConfig
 from smolforge.corpus.dedup.minhash import band_keys, contained_share, mix, shingles, word_hashes
-from smolforge.corpus.dedup.near import find_near_copies
+from smolforge.corpus.dedup.near import NearCopies, find_near_copies
 from smolforge.corpus.dedup.near_component import Component, Nominated
 from smolforge.corpus.dedup.near_texts import print_of
-from smolforge.corpus.dedup.tables import NearCopies, Pool
+from smolforge.corpus.dedup.tables import Pool
 from smolforge.errors import DataError
 from smolforge.store import digest_file
 from tests.corpus import near_reference
-from tests.corpus.dedup_pool import Text, ids_of, named_rows, nomination_keys, pool, runner, with_masks
+from tests.corpus.dedup_pool import Text, group_of, ids_of, named_rows, nomination_keys, pool, runner, without
 
 CONFIG = DedupConfig(wipe_out_share=1.0)
 NOUNS = "river lamp window stone garden letter bridge kitchen violin engine market winter doctor forest".split()  # noqa: SIM905
@@ -40,11 +40,12 @@ class Result:
 
     def __init__(self, given: Pool, near: NearCopies) -> None:
         ids = ids_of(given)
-        rows = named_rows(near.copies, given)
+        rows = named_rows(near.copies)
         self.gone = {ids[row["place"]]: (row["partner_id"], row["score"]) for row in rows}
         assert all(ids[row["partner"]] == row["partner_id"] for row in rows if row["partner"] in ids)
-        pairs = zip(near.groups.places.tolist(), near.groups.groups.tolist(), strict=True)
-        self.groups = {ids[place]: ids.get(group, str(group)) for place, group in pairs}
+        groups = group_of(near.groups, given)
+        assert all(ids[place] == name for place, name in groups.values())
+        self.groups = {ids[place]: name for place, (_, name) in groups.items()}
         self.spared, self.notes = near.spared, near.notes
 
 
@@ -166,7 +167,7 @@ def test_no_shards_and_shards_without_documents_are_no_problem(tmp_path: Path) -
 def test_masked_documents_neither_go_nor_make_others_go(tmp_path: Path) -> None:
     text = prose(1)
     given = pool(tmp_path / "in", [texts({"a": text + " The end.", "b": text}), texts({"c": prose(2)})])
-    masked = with_masks(given, tmp_path / "masks", {0})
+    masked = without(given, tmp_path / "masks", {0})
     assert Result(given, find_near_copies(given, CONFIG, runner(tmp_path / "all"))).gone == {"b": ("a", 1.0)}
     assert Result(given, find_near_copies(masked, CONFIG, runner(tmp_path / "some"))).gone == {}
 
@@ -197,7 +198,7 @@ def test_a_restart_runs_no_wave_again_and_gives_the_same(tmp_path: Path) -> None
     files = sorted(path for path in (tmp_path / "work").rglob("*") if path.is_file())
     marks = [(path.stat().st_mtime_ns, digest_file(path)) for path in files]
     again = find_near_copies(given, CONFIG, runner(tmp_path / "work"))
-    assert again.copies.table.equals(first.copies.table)
+    assert again == first
     assert [(path.stat().st_mtime_ns, digest_file(path)) for path in files] == marks
 
 

@@ -13,7 +13,7 @@ from smolforge.corpus.dedup.index import check_index, write_index
 from smolforge.corpus.dedup.near import find_near_copies
 from smolforge.corpus.dedup.tables import ROW_BITS, Pool
 from smolforge.errors import DataError, FormatError
-from tests.corpus.dedup_pool import Text, ids_of, named_rows, pool, runner, with_masks
+from tests.corpus.dedup_pool import Text, group_of, ids_of, named_rows, pool, runner, without
 from tests.corpus.test_corpus_near_dedup import mixed, spread
 
 CONFIG = DedupConfig(wipe_out_share=1.0)
@@ -26,16 +26,16 @@ def documents(source: str, seed: int) -> list[Text]:
 def gone(given: Pool, folder: Path, indexes: tuple[Path, ...] = ()) -> dict[str, str]:
     """Run exact dedup, then near dedup of the rest; return doc_id -> partner's id."""
     ids = ids_of(given)
-    exact = named_rows(find_copies(given, runner(folder / "exact"), indexes), given, indexes)
-    rest = with_masks(given, folder / "masks", {row["place"] for row in exact})
+    exact = named_rows(find_copies(given, runner(folder / "exact"), indexes))
+    rest = without(given, folder / "masks", {row["place"] for row in exact})
     copies = find_near_copies(rest, CONFIG, runner(folder / "near"), indexes).copies
-    near = named_rows(copies, given, indexes)
+    near = named_rows(copies)
     return {ids[row["place"]]: row["partner_id"] for row in exact + near}
 
 
 def saved(given: Pool, folder: Path, name: str, indexes: tuple[Path, ...] = ()) -> tuple[Path, dict[str, str]]:
     lost = gone(given, folder / "work", indexes)
-    rest = with_masks(given, folder / "kept", {place for place, doc_id in ids_of(given).items() if doc_id in lost})
+    rest = without(given, folder / "kept", {place for place, doc_id in ids_of(given).items() if doc_id in lost})
     write_index(rest, folder / "index", name, CONFIG, runner(folder / "save"))
     return folder / "index", lost
 
@@ -66,7 +66,7 @@ def test_indexes_add_up(tmp_path: Path) -> None:
 def test_a_partner_in_an_index_lies_behind_the_shards(tmp_path: Path) -> None:
     index, _ = saved(pool(tmp_path / "a", [[Text("x", "some words to keep")]]), tmp_path / "old", "first")
     given = pool(tmp_path / "b", [[Text("y", "some  words to keep")]])
-    (row,) = named_rows(find_copies(given, runner(tmp_path / "work"), (index,)), given, (index,))
+    (row,) = named_rows(find_copies(given, runner(tmp_path / "work"), (index,)))
     assert row["partner"] >= 1 << ROW_BITS and row["partner_id"] == "first:x"
 
 
@@ -75,10 +75,11 @@ def test_groups_name_documents_of_this_corpus_alone(tmp_path: Path) -> None:
     old = [Text("0", " ".join(words))]
     new = [Text(f"{n}", " ".join([*words[: 300 - n], *(f"other{n}{m}" for m in range(100))])) for n in (2, 1)]
     index, _ = saved(pool(tmp_path / "a", [old]), tmp_path / "old", "first")
-    found = find_near_copies(pool(tmp_path / "b", [new]), CONFIG, runner(tmp_path / "work"), (index,))
-    assert not len(found.copies.table), "related, but no copies"
-    assert found.groups.places.tolist() == [0, 1]
-    assert found.groups.groups.tolist() == [1, 1], "the smallest id of this corpus, not the index's"
+    given = pool(tmp_path / "b", [new])
+    found = find_near_copies(given, CONFIG, runner(tmp_path / "work"), (index,))
+    assert not named_rows(found.copies), "related, but no copies"
+    smallest = (1, "1")  # of this corpus, not the index's
+    assert group_of(found.groups, given) == {0: smallest, 1: smallest}
 
 
 def test_an_index_is_checked_before_it_is_used(tmp_path: Path) -> None:

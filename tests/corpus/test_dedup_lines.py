@@ -8,7 +8,7 @@ import pytest
 
 from smolforge.corpus.dedup.config import LineConfig
 from smolforge.corpus.dedup.lines import Boilerplate, find_boilerplate, host_of
-from tests.corpus.dedup_pool import Text, pool, runner, with_masks
+from tests.corpus.dedup_pool import Text, pool, runner, without
 
 CONFIG = LineConfig(documents=4, share=0.5, least_characters=30)
 HEAD = ["Home - News - Contact", "", "Sign in"]
@@ -70,7 +70,7 @@ def test_a_page_of_nothing_but_boilerplate_is_told(tmp_path: Path) -> None:
 
 def test_rare_lines_and_masked_documents_do_not_count(tmp_path: Path) -> None:
     given = pool(tmp_path / "in", [[page(number) for number in range(6)]])
-    masked = with_masks(given, tmp_path / "masks", {0, 1, 2})
+    masked = without(given, tmp_path / "masks", {0, 1, 2})
     found = Boilerplate.load(find_boilerplate(masked, CONFIG, runner(tmp_path / "work")), CONFIG)
     assert found.cut(page(5).text, "news.example", "en")[1] == 0
 

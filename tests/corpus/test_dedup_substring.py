@@ -15,7 +15,7 @@ from smolforge.corpus.dedup.config import LineConfig, SubstringConfig
 from smolforge.corpus.dedup.lines import Boilerplate, find_boilerplate
 from smolforge.corpus.dedup.passages import Passages, find_passages, whole_words
 from smolforge.corpus.dedup.tables import Pool
-from tests.corpus.dedup_pool import Text, ids_of, pool, runner, with_masks
+from tests.corpus.dedup_pool import Text, ids_of, pool, runner, without
 from tests.corpus.test_corpus_near_dedup import prose, spread
 
 CONFIG = SubstringConfig(least_bytes=120, least_characters=50)
@@ -97,7 +97,7 @@ def test_a_quotation_stays_in_the_longest_document_only(shards: int, tmp_path: P
 def test_masked_documents_and_repeats_within_one_document_are_left_alone(tmp_path: Path) -> None:
     texts = [Text("a", prose(1, 40) + QUOTE), Text("b", prose(2, 20) + QUOTE), Text("c", prose(3) + QUOTE * 3)]
     given = pool(tmp_path / "in", [texts])
-    cut, _ = cut_all(with_masks(given, tmp_path / "masks", {0, 1}), tmp_path / "work")
+    cut, _ = cut_all(without(given, tmp_path / "masks", {0, 1}), tmp_path / "work")
     assert cut == {each.doc_id: each.text for each in texts}
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus.dedup.shuffle import partition_of, read_partition, write_partitions
-from smolforge.corpus.dedup.tables import part_name, part_number
+from smolforge.corpus.dedup.tables import part_number
 from smolforge.corpus.engine.task import Task
 
 U64 = NDArray[np.uint64]
@@ -36,11 +36,9 @@ def write_keys(output: Path, keys: U64, places: U64, partitions: int) -> None:
     write_partitions(output / "keys.arrow", pa.table({"key": keys, "place": places}), partition_of(keys, partitions))
 
 
-def bucket_job(task: Task, output: Path, argument: tuple[str, int]) -> None:
-    """Job: join the shards' representatives of each key in a star; argument: folder of ``write_keys``, shards."""
-    folder, shards = argument
-    files = [Path(folder) / part_name(shard) / "keys.arrow" for shard in range(shards)]
-    table = read_partition(files, part_number(task.name))
+def bucket_job(task: Task, output: Path, files: tuple[str, ...]) -> None:
+    """Job: join the shards' representatives of each key of a partition in a star."""
+    table = read_partition(list(map(Path, files)), part_number(task.name))
     _, _, edges = _stars(table["key"].to_numpy(), table["place"].to_numpy())
     with output.open("wb") as stream:
         np.save(stream, edges)

@@ -12,21 +12,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from smolforge.corpus.dedup.shuffle import partition_of, partitions_for, read_partition, write_partitions
+from smolforge.corpus.dedup.copies import Copies, Wording, word_copies, write_copies
+from smolforge.corpus.dedup.shuffle import gathered, partition_of, partitions_for, read_partition, write_partitions
 from smolforge.corpus.dedup.tables import (
-    Copies,
     Pool,
     Waves,
     alive_rows,
-    gather_copies,
     numbered_tasks,
-    part_name,
     part_number,
     places_of,
     read_columns,
-    row_count,
     shard_tasks,
-    write_copies,
 )
 from smolforge.corpus.engine.task import Task
 from smolforge.corpus.text.words import fold
@@ -36,7 +32,8 @@ if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
 STEP = "exact_dedup"
-VERSION = "2"
+VERSION = "3"
+_WORDING = Wording(STEP, "same text", "kept {partner}")
 _ROW_BYTES = 96  # of a row in the shuffle, its id included
 
 
@@ -48,28 +45,19 @@ def fingerprint(text: str) -> str:
 def find_copies(pool: Pool, runner: Waves, indexes: Sequence[Path] = ()) -> Copies:
     """Return all but one of the documents of each fingerprint; what saved ``indexes`` hold stays before any other.
 
-    Waves: ``exact-shuffle`` (rows by fingerprint), ``exact-judge``. Keep order: the longest, then the earliest source,
-    then the smallest id. Every score is 1.
+    Waves: ``exact-shuffle`` (rows by fingerprint), ``exact-judge``, ``exact-verdicts``. Keep order: the longest, then
+    the earliest source, then the smallest id. Every score is 1.
     """
     tasks = shard_tasks(pool, indexes)
-    partitions = partitions_for(sum(row_count(task.inputs[0].path) for task in tasks) * _ROW_BYTES)
+    partitions = partitions_for(pool.documents(indexes) * _ROW_BYTES)
     argument = ShuffleArgument(len(pool.shards), pool.sources, pool.ahead, partitions)
     shuffled = runner.wave("exact-shuffle", shuffle_job, tasks, argument)
-    if not shuffled:
-        return gather_copies([])
-    judged = runner.wave("exact-judge", judge_job, numbered_tasks(partitions), (str(shuffled[0].parent), len(tasks)))
-    copies = gather_copies([*(path / "copies.arrow" for path in shuffled), *judged])
-    return Copies(_resolved(copies.table))
-
-
-def _resolved(table: pa.Table) -> pa.Table:
-    """Name the document that stays where a shard's own choice was itself a copy of one in another shard."""
-    places, partners = table["place"].to_numpy(), table["partner"].to_numpy()
-    if not len(places):
-        return table
-    at = np.minimum(np.searchsorted(places, partners), len(places) - 1)
-    stays = np.where(places[at] == partners, partners[at], partners)
-    return table.set_column(1, "partner", [stays])
+    judged: list[Path] = []
+    if shuffled:
+        files = gathered(runner, "exact-rows", [path / "rows.arrow" for path in shuffled])
+        judged = runner.wave("exact-judge", judge_job, numbered_tasks(partitions), tuple(map(str, files)))
+    own = [path / "copies.arrow" for path in shuffled]
+    return word_copies("exact", judged, own, pool, indexes, runner, _WORDING)
 
 
 @dataclass(frozen=True)
@@ -114,11 +102,9 @@ def shuffle_job(task: Task, output: Path, argument: ShuffleArgument) -> None:
     write_partitions(output / "rows.arrow", stay, partition_of(stay["high"].to_numpy(), argument.partitions))
 
 
-def judge_job(task: Task, output: Path, argument: tuple[str, int]) -> None:
-    """Job: judge the fingerprints of one partition; argument: folder of ``exact-shuffle``, shards."""
-    folder, shards = argument
-    files = [Path(folder) / part_name(shard) / "rows.arrow" for shard in range(shards)]
-    write_copies(output, _split(read_partition(files, part_number(task.name)))[1])
+def judge_job(task: Task, output: Path, files: tuple[str, ...]) -> None:
+    """Job: judge the fingerprints of one partition of the shards' rows."""
+    write_copies(output, _split(read_partition(list(map(Path, files)), part_number(task.name)))[1])
 
 
 def _split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
@@ -130,5 +116,6 @@ def _split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
     first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
     hubs = np.flatnonzero(first)[np.cumsum(first) - 1]
     copies = table.select(["place", "source"]).append_column("partner", table["place"].take(hubs))
+    copies = copies.append_column("partner_id", table["doc_id"].take(hubs))
     copies = copies.append_column("score", [np.ones(len(high), np.float32)])
     return table.filter(first), copies.filter(~first & (tier > 0))

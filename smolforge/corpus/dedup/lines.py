@@ -20,18 +20,16 @@ import numpy as np
 from smolforge.corpus.dedup.config import LineConfig
 from smolforge.corpus.dedup.minhash import U64, mix
 from smolforge.corpus.dedup.near_texts import texts_of
-from smolforge.corpus.dedup.shuffle import partition_of, partitions_for, read_partition, write_partitions
+from smolforge.corpus.dedup.shuffle import gathered, partition_of, partitions_for, read_partition, write_partitions
 from smolforge.corpus.dedup.tables import (
     Pool,
     Waves,
     alive_rows,
     numbered_tasks,
-    part_name,
     part_number,
     read_columns,
-    row_count,
-    save_array,
     shard_tasks,
+    whole_task,
 )
 from smolforge.corpus.engine.task import Task
 from smolforge.corpus.text.language import DECLARED_ONLY
@@ -51,7 +49,7 @@ _FENCES = ("```", "~~~")
 
 @dataclass(frozen=True)
 class LinesArgument:
-    """``hosts``: the file of ``_hosts``, empty while they are counted themselves."""
+    """``hosts``: the file of ``totals_job``."""
 
     partitions: int
     hosts: str
@@ -61,21 +59,37 @@ class LinesArgument:
 def find_boilerplate(pool: Pool, config: LineConfig, runner: Waves) -> Path:
     """Return a ``.npy`` file, uint64, ascending: keys of the lines that are boilerplate on their host.
 
-    Waves: ``line-hosts`` (documents a host), ``line-counts`` (documents a line, of hosts that are large enough; reads
-    their texts), ``line-judge``.
+    Waves: ``line-hosts`` (documents a host), ``line-totals``, ``line-counts`` (documents a line, of hosts that are
+    large enough; reads their texts), ``line-judge``, ``line-keys``.
     """
     tasks = shard_tasks(pool, ())
     counted = runner.wave("line-hosts", hosts_job, tasks, None)
-    hosts = save_array(runner.folder / "line-hosts.npy", _hosts(counted, config.documents))
-    partitions = partitions_for(sum(row_count(s.annotations) for s in pool.shards) * _LINES_A_DOCUMENT * _ROW_BYTES)
+    totals = (tuple(map(str, counted)), config.documents)
+    (hosts,) = runner.wave("line-totals", totals_job, [whole_task("hosts.npy", len(counted))], totals)
+    partitions = partitions_for(pool.documents(()) * _LINES_A_DOCUMENT * _ROW_BYTES)
     argument = LinesArgument(partitions, str(hosts), config)
-    lines = runner.wave("line-counts", lines_job, tasks, argument)
+    lines = gathered(runner, "line-counts", runner.wave("line-counts", lines_job, tasks, argument))
     found: list[Path] = []
     if lines:
-        judge = JudgeArgument(str(lines[0].parent), len(lines), str(hosts), config)
+        judge = JudgeArgument(tuple(map(str, lines)), str(hosts), config)
         found = runner.wave("line-judge", judge_job, numbered_tasks(partitions), judge)
-    keys = np.concatenate([np.empty(0, np.uint64), *(np.load(path) for path in found)])
-    return save_array(runner.folder / "boilerplate.npy", np.sort(keys))
+    (keys,) = runner.wave("line-keys", merge_job, [whole_task("boilerplate.npy", len(found))], tuple(map(str, found)))
+    return keys
+
+
+def totals_job(task: Task, output: Path, argument: tuple[tuple[str, ...], int]) -> None:
+    """Job: add up the shards' documents by host; argument: files of ``hosts_job``, least documents of a host."""
+    files, least = argument
+    with output.open("wb") as stream:
+        np.save(stream, _hosts(map(Path, files), least))
+
+
+def merge_job(task: Task, output: Path, files: tuple[str, ...]) -> None:
+    """Job: write the keys of all partitions as one array. Holds 8 bytes a key, twice."""
+    keys = np.concatenate([np.empty(0, np.uint64), *map(np.load, files)])
+    keys.sort()
+    with output.open("wb") as stream:
+        np.save(stream, keys)
 
 
 def _hosts(files: Iterable[Path], least: int) -> U64:
@@ -150,18 +164,16 @@ def lines_job(task: Task, output: Path, argument: LinesArgument) -> None:
 
 @dataclass(frozen=True)
 class JudgeArgument:
-    """``folder`` of the ``line-counts`` wave and how many outputs it has; ``hosts``: the file of ``_hosts``."""
+    """``files``: partitioned tables of counted lines; ``hosts``: the file of ``totals_job``."""
 
-    folder: str
-    shards: int
+    files: tuple[str, ...]
     hosts: str
     config: LineConfig
 
 
 def judge_job(task: Task, output: Path, argument: JudgeArgument) -> None:
     """Job: add up one partition's counts and write the keys of boilerplate lines."""
-    files = [Path(argument.folder) / part_name(shard) for shard in range(argument.shards)]
-    table = read_partition(files, part_number(task.name))
+    table = read_partition(list(map(Path, argument.files)), part_number(task.name))
     keys, first, inverse = np.unique(table["key"].to_numpy(), return_index=True, return_inverse=True)
     counts = np.bincount(inverse, weights=table["count"].to_numpy(), minlength=len(keys))
     hosts, totals = np.load(argument.hosts).T

@@ -85,8 +85,8 @@ class Component:
         self._kept.append(replace(document, text=_NONE))
         return None
 
-    def groups(self) -> list[tuple[int, int]]:
-        """Return (place, place of the group) of related documents."""
+    def groups(self) -> list[tuple[int, int, str]]:
+        """Return (place, place of the group, its id) of related documents."""
         return self._related.groups()
 
     def _best(self, document: Nominated) -> Found | None:
@@ -210,6 +210,7 @@ class Relations:
             self._parent[place], place = root, self._parent[place]
         return root
 
-    def groups(self) -> list[tuple[int, int]]:
-        """Return (place, place of the group) in the order of the places."""
-        return [(place, self._names[self._root(place)][2]) for place in sorted(self._own)]
+    def groups(self) -> list[tuple[int, int, str]]:
+        """Return (place, place of the group, its id) in the order of the places."""
+        found = ((place, self._names[self._root(place)]) for place in sorted(self._own))
+        return [(place, group, doc_id) for place, (_, doc_id, group) in found]

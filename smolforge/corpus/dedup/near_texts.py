@@ -26,6 +26,7 @@ _BATCH_BYTES = 1 << 20  # of shingles in one batch: a reader of many shards hold
 _SUBJECT_TIMES, _SUBJECT_SHARE = 2, 0.01
 _VERIFY_WORDS, _VERIFY_CHARACTERS = 3, 5  # shingle sizes for spaced text, and for text with one word a character
 UNSPACED = ("zh",)
+KEEP_ORDER = ("component", "tier", "-characters", "source", "doc_id")  # of the table's rows in a bundle
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,15 @@
 """Verification of nominated documents, one bundle of components after another.
 
-Input: what ``near_texts`` wrote: documents with their band keys and shingles, in keep order. Output: a table of copies
-and pairs (place, group).
+Input: what ``near_texts`` wrote: documents with their band keys and shingles, in keep order. Output: tables of copies
+and of related documents by shard, and how many each source would lose.
 """
 
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,64 +18,71 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from smolforge.corpus.config import DedupConfig
+from smolforge.corpus.dedup.copies import write_copies
 from smolforge.corpus.dedup.near_component import U32, Component, Found, Nominated, Pair
-from smolforge.corpus.dedup.shuffle import Partitioned
-from smolforge.corpus.dedup.tables import part_number, write_copies
+from smolforge.corpus.dedup.shuffle import Partitioned, write_partitions
+from smolforge.corpus.dedup.tables import ROW_BITS, part_number
 from smolforge.corpus.engine.task import Task
+from smolforge.store import write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa  # type: ignore[import-untyped]
 
-VERSION = "2"
+VERSION = "3"
+COPIES, GROUPS, LOST = "copies.arrow", "groups.arrow", "lost.json"
 
 
 @dataclass(frozen=True)
 class VerifyArgument:
-    """``folder`` of the ``near-texts`` wave and the names of its outputs."""
+    """``files``: what ``near_texts`` wrote, few enough to be open together."""
 
-    folder: str
-    names: tuple[str, ...]
+    files: tuple[str, ...]
     config: DedupConfig
 
 
 def verify_job(task: Task, output: Path, argument: VerifyArgument) -> None:
     """Job: decide one bundle of components."""
+    bundle = part_number(task.name)
+    found: list[Found] = []
+    groups: list[tuple[int, int, str]] = []
+    component: Component | None = None
+    with ExitStack() as stack:
+        files = [stack.enter_context(Partitioned(Path(file))) for file in argument.files]
+        documents = heapq.merge(*(_documents(file, bundle) for file in files), key=lambda each: each.order)
+        for document in documents:
+            if component is None or component.number != document.component:
+                groups += component.groups() if component else []
+                component = Component(document.component, argument.config)
+            removed = component.offer(document)
+            if removed:
+                found.append(removed)
+    groups += component.groups() if component else []
+    output.mkdir()
+    _write_copies(output / COPIES, found)
+    _write_groups(output / GROUPS, groups)
+    write_json(output / LOST, dict(sorted(Counter(str(each.document.source) for each in found).items())))
+
+
+def _write_copies(path: Path, found: Sequence[Found]) -> None:
     import pyarrow as pa
 
-    bundle = part_number(task.name)
-    files = _holding(argument, bundle)
-    found: list[Found] = []
-    groups: list[tuple[int, int]] = []
-    component: Component | None = None
-    for document in heapq.merge(*(_documents(file, bundle) for file in files), key=lambda each: each.order):
-        if component is None or component.number != document.component:
-            groups += component.groups() if component else []
-            component = Component(document.component, argument.config)
-        removed = component.offer(document)
-        if removed:
-            found.append(removed)
-    groups += component.groups() if component else []
     columns: dict[str, Any] = {
         "place": np.array([each.document.place for each in found], np.uint64),
         "partner": np.array([each.partner.place for each in found], np.uint64),
         "score": np.array([each.score for each in found], np.float32),
         "source": np.array([each.document.source for each in found], np.uint32),
+        "partner_id": pa.array([each.partner.doc_id for each in found], pa.string()),
     }
-    output.mkdir()
-    write_copies(output / "copies.arrow", pa.table(columns))
-    np.save(output / "groups.npy", np.array(groups, np.uint64).reshape(-1, 2))
+    write_copies(path, pa.table(columns))
 
 
-def _holding(argument: VerifyArgument, bundle: int) -> list[Partitioned]:
-    """Open the shards' tables that hold documents of the bundle; the others do not stay open."""
-    files = []
-    for name in argument.names:
-        file = Partitioned(Path(argument.folder) / name)
-        if file.batches(bundle):
-            files.append(file)
-        else:
-            file.close()
-    return files
+def _write_groups(path: Path, groups: Sequence[tuple[int, int, str]]) -> None:
+    import pyarrow as pa
+
+    place, group, name = zip(*groups, strict=True) if groups else ((), (), ())
+    places = np.array(place, np.uint64)
+    table = pa.table({"place": places, "group": np.array(group, np.uint64), "group_id": pa.array(name, pa.string())})
+    write_partitions(path, table, (places >> np.uint64(ROW_BITS)).astype(np.int64))
 
 
 def _documents(file: Partitioned, bundle: int) -> Iterator[Nominated]:

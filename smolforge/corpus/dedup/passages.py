@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain, islice, pairwise
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from smolforge.corpus import _text
-from smolforge.corpus.dedup.components import ROW_BYTES, Components, bucket_job, bundles, components, write_keys
+from smolforge.corpus.dedup.components import ROW_BYTES, bundles, components, write_keys
 from smolforge.corpus.dedup.config import LineConfig, SubstringConfig
 from smolforge.corpus.dedup.lines import Boilerplate
 from smolforge.corpus.dedup.near_texts import texts_of
-from smolforge.corpus.dedup.shuffle import partitions_for, read_partition, write_partitions
+from smolforge.corpus.dedup.packed import Packed, find_edges, sizes_at, write_packed
+from smolforge.corpus.dedup.shuffle import gathered, partitions_for, read_partition, write_partitions
 from smolforge.corpus.dedup.tables import (
-    ROW_BITS,
     ROW_MASK,
     Pool,
     Waves,
@@ -38,10 +38,10 @@ from smolforge.corpus.dedup.tables import (
     places_of,
     read_columns,
     row_count,
-    save_array,
     shard_tasks,
+    whole_task,
 )
-from smolforge.corpus.engine.task import Part, Task
+from smolforge.corpus.engine.task import Task
 from smolforge.corpus.text.kernel import buffer_of
 from smolforge.corpus.text.words import HAN
 
@@ -76,48 +76,49 @@ def find_passages(
 
     Where boilerplate lines were found (the file and its configuration), places are those of the text without them.
 
-    Waves: ``passage-keys`` (reads the texts), ``passage-buckets``, ``passage-texts`` (reads what shares a hash),
-    ``passage-cuts``. A cut takes 21 bytes of memory for each byte of a group.
+    Waves: ``passage-keys`` (reads the texts), ``passage-buckets``, ``passage-groups``, ``passage-texts`` (reads what
+    shares a hash), ``passage-cuts``, ``passages``. A cut takes 21 bytes of memory for each byte of a group.
     """
     tasks = shard_tasks(pool, ())
-    sizes = [read_columns(shard.annotations, ("bytes",))["bytes"].to_numpy() for shard in pool.shards]
-    sampled = sum(int(size.sum()) for size in sizes) * 4 // config.least_bytes
+    sampled = pool.bytes * 4 // config.least_bytes
     argument = PassageArgument(
         pool.sources, pool.ahead, partitions_for(sampled * ROW_BYTES), config, boilerplate, lines
     )
     keyed = runner.wave("passage-keys", keys_job, tasks, argument)
-    notes: tuple[str, ...] = ()
-    cuts: list[Path] = []
-    if keyed:
-        buckets = (str(keyed[0].parent), len(keyed))
-        edges = runner.wave("passage-buckets", bucket_job, numbered_tasks(argument.partitions), buckets)
-        joined = components(chain((path / "edges.npy" for path in keyed), edges))
-        if len(joined.places):
-            cuts, notes = _cuts(tasks, joined, sizes, argument, runner)
-    table = np.concatenate([np.empty((0, 3), np.int64), *(np.load(path) for path in cuts)])
-    return save_array(runner.folder / "passages.npy", table[np.lexsort((table[:, 1], table[:, 0]))]), notes
+    edges = find_edges("passage", keyed, argument.partitions, runner) if keyed else ()
+    groups = GroupsArgument(edges, tuple(str(path / "sizes.npy") for path in keyed), config.group_mib << 20)
+    (folder,) = runner.wave("passage-groups", groups_job, [whole_task("passage-groups", len(keyed))], groups)
+    packed = Packed.load(folder)
+    written = runner.wave("passage-texts", texts_job, packed.tasks(tasks), argument)
+    cut = CutArgument(tuple(map(str, gathered(runner, "passage-texts", written))), config)
+    cuts = runner.wave("passage-cuts", cuts_job, numbered_tasks(packed.bundles), cut)
+    (table,) = runner.wave("passages", merge_job, [whole_task("passages.npy", len(cuts))], tuple(map(str, cuts)))
+    return table, packed.notes
 
 
-def _cuts(
-    tasks: Sequence[Task], joined: Components, sizes: Sequence[I64], argument: PassageArgument, runner: Waves
-) -> tuple[list[Path], tuple[str, ...]]:
-    limit = argument.config.group_mib << 20
-    places = joined.places
-    bounds = np.searchsorted(places, np.arange(len(tasks) + 1, dtype=np.uint64) << np.uint64(ROW_BITS)).tolist()
-    rows = (places & np.uint64(ROW_MASK)).astype(np.int64)
-    size = np.concatenate([own[rows[low:high]] for own, (low, high) in zip(sizes, pairwise(bounds), strict=True)])
-    labels, notes = _divided(joined.labels, size, limit)
-    group = bundles(labels, size, limit)
-    table = np.stack([places, labels.astype(np.uint64), group.astype(np.uint64)], axis=1)
-    shared = save_array(runner.folder / "passage-shared.npy", table)
-    chosen = [
-        replace(task, inputs=(*task.inputs, Part(shared, first, last)))
-        for task, (first, last) in zip(tasks, pairwise(bounds), strict=True)
-        if first < last
-    ]
-    written = runner.wave("passage-texts", texts_job, chosen, argument)
-    cut = CutArgument(str(written[0].parent), tuple(path.name for path in written), argument.config)
-    return runner.wave("passage-cuts", cuts_job, numbered_tasks(int(group.max()) + 1), cut), notes
+@dataclass(frozen=True)
+class GroupsArgument:
+    """``edges``: files of them; ``sizes``: of each shard, in bytes; ``limit``: bytes of a group."""
+
+    edges: tuple[str, ...]
+    sizes: tuple[str, ...]
+    limit: int
+
+
+def groups_job(task: Task, output: Path, argument: GroupsArgument) -> None:
+    """Job: join documents that share a hash, pack them into groups."""
+    joined = components(map(Path, argument.edges))
+    sizes = sizes_at(joined.places, [Path(file) for file in argument.sizes])
+    labels, notes = _divided(joined.labels, sizes, argument.limit)
+    group = bundles(labels, sizes, argument.limit)
+    write_packed(output, joined.places, labels, group, len(argument.sizes), notes)
+
+
+def merge_job(task: Task, output: Path, files: tuple[str, ...]) -> None:
+    """Job: write the cuts of all groups as one table. Holds 24 bytes a cut, twice."""
+    table = np.concatenate([np.empty((0, 3), np.int64), *map(np.load, files)])
+    with output.open("wb") as stream:
+        np.save(stream, table[np.lexsort((table[:, 1], table[:, 0]))])
 
 
 def _divided(labels: I64, sizes: I64, limit: int) -> tuple[I64, tuple[str, ...]]:
@@ -153,6 +154,7 @@ def keys_job(task: Task, output: Path, argument: PassageArgument) -> None:
         counts.append(count)
     places = np.repeat(places_of(part_number(task.name), rows.astype(np.uint64)), np.concatenate(counts))
     write_keys(output, np.concatenate(found), places, argument.partitions)
+    np.save(output / "sizes.npy", read_columns(task.inputs[0].path, ("bytes",))["bytes"].to_numpy())
 
 
 def _texts(task: Task, rows: I64, argument: PassageArgument) -> Iterator[str]:
@@ -187,16 +189,15 @@ def texts_job(task: Task, output: Path, argument: PassageArgument) -> None:
 
 @dataclass(frozen=True)
 class CutArgument:
-    """``folder`` of the ``passage-texts`` wave and the names of its outputs."""
+    """``files``: what ``texts_job`` wrote."""
 
-    folder: str
-    names: tuple[str, ...]
+    files: tuple[str, ...]
     config: SubstringConfig
 
 
 def cuts_job(task: Task, output: Path, argument: CutArgument) -> None:
     """Job: find what to cut in one group."""
-    table = read_partition([Path(argument.folder) / name for name in argument.names], part_number(task.name))
+    table = read_partition(list(map(Path, argument.files)), part_number(task.name))
     order = [("tier", "ascending"), ("characters", "descending"), ("source", "ascending"), ("doc_id", "ascending")]
     table = table.sort_by(order)
     texts, places = table["text"].to_pylist(), table["place"].to_pylist()
