@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _MOST_CUTS = 4096  # texts whose tokens are remembered
-_TO_LATIN = {ord(character): byte for byte, character in enumerate(byte_alphabet())}
+
+
+class _Alphabet(dict[int, int | str]):
+    """Code point of a byte's character → the byte; any other character → one that Latin-1 does not have."""
+
+    def __missing__(self, character: int) -> str:
+        return "\uffff"
+
+
+_TO_LATIN = _Alphabet({ord(character): byte for byte, character in enumerate(byte_alphabet())})
 
 
 class TokenTable:
@@ -45,7 +54,11 @@ class TokenTable:
         piece = self._pieces.get(token)
         if piece is None:
             spelled = self.tokenizer.id_to_token(token) or ""
-            piece = self._pieces[token] = spelled.translate(_TO_LATIN).encode("latin-1")
+            try:
+                piece = spelled.translate(_TO_LATIN).encode("latin-1")
+            except UnicodeEncodeError:  # as the library's decoder has it, a token of other characters is its own text
+                piece = spelled.encode()
+            self._pieces[token] = piece
         return piece
 
     def cut(self, text: bytes) -> list[int]:

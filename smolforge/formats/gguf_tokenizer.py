@@ -6,7 +6,7 @@ or the ``tokenizer.json`` value. Only byte-level BPE (``tokenizer.ggml.model`` =
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
@@ -53,23 +53,31 @@ def read_tokenizer(file: GGUFFile) -> TokenizerData:
     tokens = _strings(file, "tokenizer.ggml.tokens")
     if len(set(tokens)) != len(tokens):
         raise FormatError(f"{file.path}: tokenizer.ggml.tokens holds the same token twice")
-    merges = _strings(file, "tokenizer.ggml.merges")
-    for row, merge in enumerate(merges):
-        if merge.count(" ") != 1:
-            raise FormatError(
-                f"{file.path}: tokenizer.ggml.merges[{row}] is not two tokens and a space: {merge[:40]!r}"
-            )
     return TokenizerData(
         pre=file.get("tokenizer.ggml.pre", str, "gpt-2"),
         tokens=tokens,
         types=_types(file, len(tokens)),
-        merges=merges,
+        merges=_merges(file, tokens),
         bos=_special(file, "bos", len(tokens)),
         eos=_special(file, "eos", len(tokens)),
         pad=_special(file, "padding", len(tokens)),
         add_bos=file.get("tokenizer.ggml.add_bos_token", bool, False),
         chat_template=file.get("tokenizer.chat_template", str, None),
     )
+
+
+def _merges(file: GGUFFile, tokens: Sequence[str]) -> tuple[str, ...]:
+    """Return the merges; FormatError for one that is not two tokens which together are a third."""
+    merges, known = _strings(file, "tokenizer.ggml.merges"), frozenset(tokens)
+    for row, merge in enumerate(merges):
+        left, space, right = merge.partition(" ")
+        if not space or " " in right:
+            raise FormatError(
+                f"{file.path}: tokenizer.ggml.merges[{row}] is not two tokens and a space: {merge[:40]!r}"
+            )
+        if left not in known or right not in known or left + right not in known:
+            raise FormatError(f"{file.path}: tokenizer.ggml.merges[{row}]: {merge[:40]!r} does not make a token of two")
+    return merges
 
 
 def _strings(file: GGUFFile, key: str) -> tuple[str, ...]:

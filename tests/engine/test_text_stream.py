@@ -87,3 +87,12 @@ def test_another_kind_of_tokenizer_is_refused() -> None:
     other.decoder = decoders.Metaspace()
     with pytest.raises(FormatError, match="byte-level"):
         TokenTable(other)
+
+
+def test_a_token_that_is_not_spelled_in_bytes_reads_as_the_library_decodes_it() -> None:
+    odd = ["Ġa", "▁a", "漢", "a\xa0b", "a b", "é"]
+    other = Tokenizer(models.BPE({text: i for i, text in enumerate(odd)}, []))
+    other.decoder = decoders.ByteLevel()
+    table = TokenTable(other)
+    for token in range(len(odd)):
+        assert table.text([token]) == other.decode([token])

@@ -149,6 +149,7 @@ def test_yarn_that_llama_cpp_computes_otherwise_is_refused() -> None:
         ({"tokenizer.ggml.tokens": ["a", "a"]}, "same token twice"),
         ({"tokenizer.ggml.tokens": ["a", "b"]}, "expected 2 integers"),
         ({"tokenizer.ggml.merges": ["ab"]}, "merges[0]"),
+        ({"tokenizer.ggml.merges": ["a no-token"]}, "merges[0]: 'a no-token' does not make a token"),
         ({"tokenizer.ggml.eos_token_id": 320}, "not one of the 320 tokens"),
     ],
 )
