@@ -146,3 +146,20 @@ def test_the_stage_keeps_every_row_of_a_torn_archive_and_names_the_tear(
     assert sorted(row["doc_id"] for row in rows) == sorted(document.doc_id for document, _ in whole)
     assert read_json(work / "sources.json") == ledger.as_json()
     assert ledger.as_json()[0]["problems"][-1]["position"].startswith("after line")
+
+
+def test_a_file_that_no_process_survives_copying_is_one_dropped_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "good.jsonl").write_bytes(json_lines())
+    # one character beyond the basic plane makes four bytes of each of the others, twice
+    row = f"1,\U0001f600{'x' * (15 << 20)}\n".encode()
+    (tmp_path / "in" / "wide.csv.gz").write_bytes(gzip.compress(b"id,text\n" + row * 5, 1))
+    monkeypatch.setattr(PIECE, 100_000)
+    config = configured(tmp_path / "in", rules="notes").model_copy(update={"memory_mib": 96})
+    run(config, StageContext(tmp_path / "work", {}, 7))
+    dropped = pq.read_table(tmp_path / "work" / "dropped").to_pylist()
+    (lost,) = [row for row in dropped if row["step"] == "poisoned"]
+    assert lost["url"] == "file:wide.csv.gz" and lost["detail"] == "took more than 96 MiB of memory"
+    assert pq.read_table(tmp_path / "work" / "kept").num_rows > len(TEXTS) // 2
