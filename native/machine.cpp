@@ -33,9 +33,9 @@ constexpr size_t kGuard = 4096;  // forbidden bytes behind what is reserved
 void forbid(uint8_t* data, size_t bytes) { __asan_poison_memory_region(data, bytes); }
 static void allow(uint8_t* data, size_t bytes) { __asan_unpoison_memory_region(data, bytes); }
 #else
-constexpr size_t kGuard = 0;
+[[maybe_unused]] constexpr size_t kGuard = 0;
 void forbid(uint8_t*, size_t) {}
-static void allow(uint8_t*, size_t) {}
+[[maybe_unused]] static void allow(uint8_t*, size_t) {}
 #endif
 
 #ifdef _WIN32
