@@ -13,6 +13,7 @@ from pathlib import Path
 
 from smolforge.cli.conversation import SETTABLE, Conversation
 from smolforge.errors import SmolforgeError, nearest
+from smolforge.store.home import home
 
 COMMANDS = {
     "/think": "let the model reason before it answers",
@@ -171,7 +172,7 @@ def history_file() -> Path | None:
     if named is not None:
         return Path(named).expanduser() if named else None
     state = os.environ.get("XDG_STATE_HOME")
-    return (Path(state) if state else Path.home() / ".local" / "state") / "smolforge" / "chat_history"
+    return (Path(state) if state else home() / ".local" / "state") / "smolforge" / "chat_history"
 
 
 def _file(text: str, command: str) -> Path:

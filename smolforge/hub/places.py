@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from smolforge.store.home import home
+
 DEFAULT_ENDPOINT = "https://huggingface.co"
 TRUE = {"1", "on", "yes", "true"}
 
@@ -44,7 +46,7 @@ def _home() -> Path:
     if named := os.environ.get("HF_HOME"):
         return _expand(named)
     cache = os.environ.get("XDG_CACHE_HOME")
-    return (_expand(cache) if cache else Path.home() / ".cache") / "huggingface"
+    return (_expand(cache) if cache else home() / ".cache") / "huggingface"
 
 
 def _expand(path: str) -> Path:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from smolforge.store.atomic import writing
 from smolforge.store.digest import digest_json
+from smolforge.store.home import home
 
 CACHE = "SMOLFORGE_CACHE"
 Arrays = Mapping[str, NDArray[Any]]
@@ -28,7 +29,7 @@ def cache_folder() -> Path:
     if os.environ.get(CACHE):
         return Path(os.environ[CACHE]).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base).expanduser() if base else Path.home() / ".cache") / "smolforge"
+    return (Path(base).expanduser() if base else home() / ".cache") / "smolforge"
 
 
 def cached_arrays(subject: str, made_from: Any, names: Sequence[str], make: Callable[[], Arrays]) -> Arrays:

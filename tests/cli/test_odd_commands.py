@@ -107,6 +107,21 @@ def test_a_cache_that_cannot_take_the_weights_is_done_without(model: Path, tmp_p
     assert not [file for file in (tmp_path / "cache").rglob("*") if file.is_file()]
 
 
+def test_a_user_without_a_home_is_answered_all_the_same(
+    model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def none() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", none)
+    for name in ("SMOLFORGE_CACHE", "XDG_CACHE_HOME", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["generate", str(model), "-p", "hall", "--choices", "yes"]) == 0
+    assert capsys.readouterr().out == "yes\n"
+    assert main(["ls", "--json"]) == 0 and capsys.readouterr().err == ""
+    assert "not in the cache" in refused(["rm", "owner/repo", "-y"], capsys)
+
+
 def run(words: list[str], **environment: str) -> subprocess.CompletedProcess[bytes]:
     command = [sys.executable, "-m", "smolforge.cli.main", *words]
     return subprocess.run(command, env={**os.environ, **environment}, capture_output=True, timeout=600, check=False)
