@@ -26,7 +26,8 @@ Kind = Literal["schema", "regex", "choices", "lark"]
 
 _TOKENIZERS: WeakKeyDictionary[TokenTable, dict[frozenset[int], LLTokenizer]] = WeakKeyDictionary()
 _GRAMMARS: WeakKeyDictionary[TokenTable, dict[tuple[frozenset[int], str, int], LLMatcher]] = WeakKeyDictionary()
-_MOST_GRAMMARS = 32  # that are kept as they are before the first token; reading one takes milliseconds, a copy does not
+# Grammars that are kept as they are before the first token, and how long they may be: reading one takes milliseconds.
+_MOST_GRAMMARS, _LONGEST_GRAMMAR = 32, 32 << 10
 
 
 @runtime_checkable
@@ -101,7 +102,8 @@ def of_grammar(
             raise ConfigError(f"{name}: {_one_line(matcher.get_error())}")
         if len(read) >= _MOST_GRAMMARS:
             read.clear()
-        read[key] = matcher
+        if len(grammar) <= _LONGEST_GRAMMAR:
+            read[key] = matcher
     return GrammarConstraint(matcher.deep_copy(), table.size)
 
 

@@ -86,8 +86,9 @@ class Drafter:
         tokens, sources = self._plan
         if len(tokens) >= min(_ENOUGH, room):
             return tokens, sources
-        field, legal, reached = StringField(self._field), constraint.try_advance(tokens), 1.0
-        assert legal == len(tokens), "what is left of legal guesses is legal"
+        field, reached = StringField(self._field), 1.0
+        legal = constraint.try_advance(tokens)
+        tokens, sources = tokens[:legal], sources[:legal]
         for token, source in zip(tokens, sources, strict=True):
             field.push(self._table.piece(token))
             reached *= self._acceptance[source]

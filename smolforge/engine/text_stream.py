@@ -16,7 +16,7 @@ from smolforge.formats.pre_tokenizers import byte_alphabet
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-_MOST_CUTS = 4096  # texts whose tokens are remembered
+_MOST_CUTS, _LONGEST_CUT = 4096, 256  # texts whose tokens are remembered, and how many bytes they may have
 
 
 class _Alphabet(dict[int, int | str]):
@@ -62,13 +62,15 @@ class TokenTable:
         return piece
 
     def cut(self, text: bytes) -> list[int]:
-        """Return the tokens of a text as it would be encoded by itself; recent ones are remembered."""
+        """Return the tokens of a text as it would be encoded by itself; those of short ones are remembered."""
         tokens = self._cuts.get(text)
         if tokens is None:
+            words = text.decode("utf-8", errors="ignore")
+            tokens = list(self.tokenizer.encode(words, add_special_tokens=False).ids)
             if len(self._cuts) >= _MOST_CUTS:
                 self._cuts.clear()
-            words = text.decode("utf-8", errors="ignore")
-            tokens = self._cuts[text] = list(self.tokenizer.encode(words, add_special_tokens=False).ids)
+            if len(text) <= _LONGEST_CUT:
+                self._cuts[text] = tokens
         return tokens
 
     def text(self, tokens: Iterable[int]) -> str:

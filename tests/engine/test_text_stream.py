@@ -96,3 +96,10 @@ def test_a_token_that_is_not_spelled_in_bytes_reads_as_the_library_decodes_it() 
     table = TokenTable(other)
     for token in range(len(odd)):
         assert table.text([token]) == other.decode([token])
+
+
+def test_a_text_is_cut_the_same_the_first_and_every_other_time() -> None:
+    for words in ('"light":"', "ü", "x" * 600, ""):
+        expected = ids(words)
+        assert [TABLE.cut(words.encode()) for _ in range(2)] == [expected, expected]
+    assert TABLE.cut("ü".encode()[:1]) == []
