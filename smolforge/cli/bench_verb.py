@@ -15,10 +15,15 @@ if TYPE_CHECKING:
     from smolforge.engine.bench import Speed
 
 
+PROMPT_TOKENS = 512
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     model_arguments(parser)
-    parser.add_argument("--prompt-tokens", type=int, default=512, metavar="N", help="tokens to read (512)")
+    parser.add_argument(
+        "--prompt-tokens", type=int, metavar="N", help=f"tokens to read ({PROMPT_TOKENS}, or what the context leaves)"
+    )
     parser.add_argument("--tokens", type=int, default=64, metavar="N", help="tokens to write (64)")
     parser.add_argument("--repeats", type=int, default=3, metavar="N", help="times the prompt is read (3)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads (as many as there are cores)")
@@ -50,6 +55,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     model = open_model(path, threads=options.threads)
     opened = time.perf_counter() - began
     threads = model.native.threads
+    if options.prompt_tokens is None:
+        options.prompt_tokens = max(1, min(PROMPT_TOKENS, model.context - positions(0, options.tokens)))
     room = positions(options.prompt_tokens, options.tokens)
     if room > model.context:
         raise ConfigError(

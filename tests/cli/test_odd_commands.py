@@ -71,6 +71,8 @@ def test_a_question_longer_than_the_context_is_refused(model: Path, capsys: pyte
 def test_a_measurement_beyond_the_context_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refused(["bench", str(model), "--prompt-tokens", "500", "--tokens", "20"], capsys)
     assert said.endswith("take 520 positions, the model was made for 512")
+    assert main(["bench", str(model), "--tokens", "20", "--repeats", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["prompt_tokens"] == 512 - 20
 
 
 @pytest.mark.parametrize("verb", ["show", "generate", "estimate"])
