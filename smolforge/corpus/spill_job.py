@@ -66,7 +66,7 @@ def spill_large(
 
 def _pieces(unit: Unit, output: Path) -> Iterator[Unit]:
     """Yield the units of a spilled file, or the unit itself where there was nothing to copy."""
-    spilled = [Spilled(**row | {"path": str(output / row["path"])}) for row in read_json(output / _PIECES)]
+    spilled = [Spilled.from_json(row | {"path": str(output / row["path"])}) for row in read_json(output / _PIECES)]
     total = max(sum(piece.size for piece in spilled), 1)
     for piece in spilled:
         share = None if unit.max_bytes is None else -(-unit.max_bytes * piece.size // total)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
 
 from smolforge.corpus.ingest import Ledger, Unit, read_unit, units
 from smolforge.corpus.read_job import unit_tasks
@@ -87,7 +86,7 @@ def test_a_limit_of_bytes_is_shared_among_units_and_no_more_is_read(
 
 def test_a_file_that_cannot_be_cut_has_as_much_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smolforge.corpus.ingest.folder.PIECE_BYTES", 20_000)
-    (tmp_path / "large.warc.zst").write_bytes(zstandard.compress(os.urandom(50_000)))
+    (tmp_path / "large.arrow").write_bytes(os.urandom(150_000))
     (unit,) = units(configured(tmp_path), Ledger())
     (task,) = unit_tasks([unit], tmp_path / "units.json")
     assert task.times == unit.size / 20_000 > 5

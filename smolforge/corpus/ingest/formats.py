@@ -62,7 +62,8 @@ class Format:
     @property
     def spills(self) -> bool:
         """Whether a row's number and beginning are known only to who reads all before it."""
-        return self.reader == "csv" or (self.reader == "jsonl" and self.packing != "")
+        packed = (self.reader, self.packing) in (("jsonl", "gzip"), ("jsonl", "zstd"), ("warc", "zstd"))
+        return packed or self.reader == "csv"
 
     @property
     def ratio(self) -> int:
@@ -158,4 +159,4 @@ def _rows(
         return read_parquet(file, ranges, key)
     if form.reader == "arrow":
         return read_arrow(file, ranges, key)
-    return read_warc(file, form.packing, ranges, record)
+    return read_warc(file, form.packing, ranges, record, begins)

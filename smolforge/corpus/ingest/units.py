@@ -85,7 +85,7 @@ class Unit:
     def from_json(cls, value: dict[str, Any]) -> Unit:
         """Read back what ``as_json`` gave."""
         ranges = tuple((int(first), int(last)) for first, last in value["ranges"])
-        spilled = Spilled(**value["spilled"]) if value["spilled"] else None
+        spilled = Spilled.from_json(value["spilled"]) if value["spilled"] else None
         names, files = tuple(value["names"]), tuple(value["files"])
         return cls(**value | {"names": names, "files": files, "ranges": ranges, "spilled": spilled})
 
@@ -202,7 +202,7 @@ def _rows_of_one(unit: Unit, spec: SourceSpec, root: str, record: SourceRecord) 
         path, form, begins = piece.path, formats.Format(unit.kind, PACKING), piece.first
     yield from formats.read_file(path, relative, unit.ranges, spec.text_key, record, form, begins)
     if piece is not None and piece.torn:
-        yield failed(f"after {'row' if unit.kind == 'csv' else 'line'}{piece.last}", "torn file", piece.torn)
+        yield failed(*piece.torn)
 
 
 def _row_documents(

@@ -19,16 +19,20 @@ from smolforge.errors import MissingDependencyError
 HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _TEXT_TYPES = frozenset({"text/plain", "text/markdown"})
 _READ_BYTES = 128 << 10
+DAMAGED = "damaged WARC record"
 _READ = ("response", "resource", "conversion")
 
 
-def read_warc(file: BinaryIO, packing: str, ranges: tuple[tuple[int, int], ...], record: SourceRecord) -> Iterator[Row]:
-    """Yield the rows of the records that begin in ``ranges`` (bytes of the file)."""
+def read_warc(
+    file: BinaryIO, packing: str, ranges: tuple[tuple[int, int], ...], record: SourceRecord, begins: int = 0
+) -> Iterator[Row]:
+    """Yield the rows of the records that begin in ``ranges``, bytes of the file (unpacked ones where it is packed with
+    zstd, and ``begins`` of them came before a spilled piece)."""
     for first, last in ranges:
-        for found in records(file, packing, first, last):
+        for found in records(file, packing, first, last, begins):
             position = f"byte{found.byte}" + (f"+{found.inner}" if found.inner else "")
             if found.problem:
-                yield failed(position, "damaged WARC record", found.problem)
+                yield failed(position, DAMAGED, found.problem)
             else:
                 yield from _rows(position, found, record)
 
@@ -48,7 +52,7 @@ def _rows(position: str, found: Found, record: SourceRecord) -> Iterator[Row]:
         else:
             record.leave_out(f"WARC records of type {kind if kind.isalpha() else 'unknown'}")
     except (OSError, ValueError) as error:
-        yield failed(position, "damaged WARC record", str(error), fields)
+        yield failed(position, DAMAGED, str(error), fields)
 
 
 def _row(position: str, warc: Any, kind: str, fields: dict[str, Any]) -> Row:

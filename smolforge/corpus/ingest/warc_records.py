@@ -35,15 +35,16 @@ class Found:
     problem: str = ""
 
 
-def records(file: BinaryIO, packing: str, first: int, last: int) -> Iterator[Found]:
+def records(file: BinaryIO, packing: str, first: int, last: int, begins: int = 0) -> Iterator[Found]:
     """Yield what begins in the bytes from ``first`` up to ``last``.
 
-    gzip: a range owns the members that begin in it. zstd: one stream, and the range counts its unpacked bytes.
+    gzip: a range owns the members that begin in it. zstd: one stream, and the range counts its unpacked bytes, of which
+    ``begins`` came before a spilled piece.
     """
     if packing == "gzip":
         yield from _members(file, first, last)
         return
-    start = first if packing == "" else 0
+    start = first if packing == "" else begins
     stream = unpack(file, packing)
     if packing == "":
         file.seek(first)
@@ -57,7 +58,7 @@ def records(file: BinaryIO, packing: str, first: int, last: int) -> Iterator[Fou
             return b""
 
     end = start
-    for found in _cut(read, aligned=start == 0):
+    for found in cut_records(read, aligned=packing != "" or start == 0):
         if start + found.inner >= last:
             return
         if start + found.inner >= first:
@@ -76,7 +77,7 @@ def _members(file: BinaryIO, first: int, last: int) -> Iterator[Found]:
         if member.is_end:
             return
         problem = ""
-        for found in _cut(member.read, aligned=True):
+        for found in cut_records(member.read, aligned=True):
             problem = found.problem
             yield Found(position, found.inner, found.data, found.problem)
         if member.problem and not problem:
@@ -138,7 +139,7 @@ class _Member:
         return b""
 
 
-def _cut(read: Callable[[int], bytes], *, aligned: bool) -> Iterator[Found]:
+def cut_records(read: Callable[[int], bytes], *, aligned: bool) -> Iterator[Found]:
     """Cut a stream into records. Where one is not whole, reading goes on where the next seems to begin;
     a stream that is not ``aligned`` begins somewhere inside one."""
     window = _Window(read)
