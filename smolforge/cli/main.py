@@ -78,6 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except MemoryError:
+        print("smolforge: out of memory: a smaller model, a smaller --context or --kv q8 takes less", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # the reader of a pipe left; that is its right
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -22,10 +22,10 @@ _FILES = {
 
 
 def available_bytes() -> int:
-    """Return the memory that can be used without swapping: the machine's, or the container's where that is less."""
-    free = _container_bytes()
-    machine = _machine_bytes()
-    return machine if free is None else min(free, machine)
+    """Return the memory that can be used without swapping: the machine's, or what the container's limit or the
+    process's own (``ulimit -v``) leaves where that is less."""
+    limits = [left for left in (_container_bytes(), _process_bytes()) if left is not None]
+    return min([_machine_bytes(), *limits])
 
 
 def _machine_bytes() -> int:
@@ -45,6 +45,19 @@ def _container_bytes() -> int | None:
     """Return what the tightest of this process's groups, its own and those around it, has left; None: no limit."""
     left = [_group_bytes(folder, *_FILES[version]) for version, folder in group_folders("memory")]
     return min((one for one in left if one is not None), default=None)
+
+
+def _process_bytes() -> int | None:
+    """Return what is left of this process's limit on address space; None: no limit, or the system does not tell."""
+    try:
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit == resource.RLIM_INFINITY:
+            return None
+        return max(0, limit - int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize())
+    except (ImportError, OSError, ValueError):
+        return None
 
 
 def _group_bytes(folder: Path, limit: str, used: str, idle: str) -> int | None:

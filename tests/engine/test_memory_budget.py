@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,13 @@ def test_too_little_memory_is_refused_with_what_would_do(monkeypatch: pytest.Mon
     monkeypatch.setattr(memory_budget, "available_bytes", lambda: 4 << 20)
     with pytest.raises(ConfigError, match="2 MB of key-value memory is too little: four pages take 4 MB"):
         kv_pages(1 << 20, context_pages=100, asked=None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the address space in use is read from /proc")
+def test_the_process_own_limit_bounds_too() -> None:
+    code = (
+        "import resource; from smolforge.engine.memory_budget import available_bytes; "
+        "resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30)); print(available_bytes())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=600, check=True)
+    assert int(done.stdout) < 1 << 30
