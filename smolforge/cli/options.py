@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smolforge.errors import ConfigError
@@ -77,6 +78,7 @@ def form_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--regex", help="text that fits a regular expression")
     group.add_argument("--choices", metavar="A,B,...", help="one of these, separated by commas")
+    group.add_argument("--lark", metavar="FILE", help="text that fits a Lark grammar, whose rule 'start' is the answer")
 
 
 def form_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -96,7 +98,16 @@ def form_of(options: argparse.Namespace) -> dict[str, Any]:
         if not all(choices):
             raise ConfigError("--choices: an empty choice; expected e.g. yes,no")
         return {"choices": choices}
+    if options.lark is not None:
+        return {"lark": _grammar(Path(options.lark))}
     return {} if options.regex is None else {"regex": options.regex}
+
+
+def _grammar(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--lark: {file}: cannot be read as text ({error})") from None
 
 
 def sampling_settings(options: argparse.Namespace) -> dict[str, float]:

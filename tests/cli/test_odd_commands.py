@@ -75,6 +75,19 @@ def test_a_measurement_beyond_the_context_is_refused(model: Path, capsys: pytest
     assert json.loads(capsys.readouterr().out)["prompt_tokens"] == 512 - 20
 
 
+def test_an_answer_keeps_to_a_grammar_from_a_file(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "answer.lark"
+    file.write_text('start: "on " /[0-9]/ | "off " /[0-9]/\n')
+    for verb in (["generate"], ["chat", "--no-call"]):
+        assert main([verb[0], str(model), *verb[1:], "-p", "hall", "--lark", str(file)]) == 0
+        assert re.fullmatch(r"(on|off) [0-9]\n", capsys.readouterr().out)
+    file.write_text("start: nowhere")
+    assert "lark: " in refused(["generate", str(model), "-p", "hall", "--lark", str(file)], capsys)
+    assert "cannot be read" in refused(["generate", str(model), "-p", "hall", "--lark", "none.lark"], capsys)
+
+
 @pytest.mark.parametrize("verb", ["show", "generate", "estimate"])
 def test_a_config_nested_beyond_reason_is_refused(
     verb: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
