@@ -116,7 +116,7 @@ class ComponentsArgument:
 
 
 def components_job(task: Task, output: Path, argument: ComponentsArgument) -> None:
-    """Job: join documents into components, pack these into bundles. Takes about 80 bytes a nominated document."""
+    """Job: join documents into components, pack these into bundles. Takes about 115 bytes a nominated document."""
     joined = components(map(Path, argument.edges))
     joined = joined.only(joined.places < np.uint64(argument.shards << ROW_BITS))
     sizes = sizes_at(joined.places, [Path(file) for file in argument.sizes])
