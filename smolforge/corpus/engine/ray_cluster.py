@@ -21,8 +21,15 @@ STARTS = 6
 OBJECT_STORE_BYTES = 80 << 20  # attempts and answers are small; what jobs write goes to files
 # Read by Ray when it is imported. Nothing is reported to anybody; a cluster of this machine's own talks over its
 # loopback device, which Ray calls the manner of Windows and macOS, and its workers count as much as our own would.
+# On a busy machine a worker may need more than Ray's 60 seconds to start; a driver waits for ever for those that were
+# to be there before it, so none is.
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_worker_niceness": "0"}
+LOOPBACK = {
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_worker_niceness": "0",
+    "RAY_prestart_worker_first_driver": "0",
+    "RAY_worker_register_timeout_seconds": "300",
+}
 
 
 class RayLauncher:
