@@ -13,6 +13,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -104,10 +105,10 @@ class Partitioned:
         except (pa.ArrowException, OSError, ValueError) as error:
             raise DataError(f"{path}: not a partitioned table ({str(error).splitlines()[0]})") from None
 
-    def numbers(self) -> NDArray[np.uint64]:
-        """Return the partitions that have rows, ascending."""
+    def entries(self, number: int) -> Iterator[tuple[int, int, int]]:
+        """Yield for each batch its partition, ``number``, and where it begins, in order."""
         index = self._file.read_at(self._count * _ENTRY.size, self._index)
-        return np.unique(np.frombuffer(index, np.uint64)[::2])
+        return ((partition, number, begin) for partition, begin in _ENTRY.iter_unpack(index))
 
     def batches(self, partition: int) -> list[int]:
         """Return where a partition's batches begin, in order."""
@@ -171,25 +172,32 @@ def gather_job(task: Task, output: Path, order: tuple[str, ...]) -> None:
     """Job: merge the partitioned tables of a task. A batch of each is in memory, and one to write."""
     with ExitStack() as stack:
         files = [stack.enter_context(Partitioned(Path(part.path))) for part in task.inputs]
+        indexes = (file.entries(number) for number, file in enumerate(files))
         with PartitionWriter(output, files[0].schema) as writer:
-            for partition in np.unique(np.concatenate([file.numbers() for file in files])).tolist():
-                pieces = _in_order(files, partition, order) if order else _one_after_another(files, partition)
-                for table in _batched(pieces):
+            for partition, found in groupby(heapq.merge(*indexes), key=lambda entry: entry[0]):
+                batches = [(files[at], begin) for _, at, begin in found]
+                for table in _batched(_in_order(batches, order) if order else _one_after_another(batches)):
                     writer.write(partition, table)
 
 
-def _one_after_another(files: Sequence[Partitioned], partition: int) -> Iterator[pa.RecordBatch]:
-    return (file.batch(begin) for file in files for begin in file.batches(partition))
+def _one_after_another(batches: Sequence[tuple[Partitioned, int]]) -> Iterator[pa.RecordBatch]:
+    return (file.batch(begin) for file, begin in batches)
 
 
-def _in_order(files: Sequence[Partitioned], partition: int, order: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+def _in_order(batches: Sequence[tuple[Partitioned, int]], order: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
     """Yield the rows of a partition one by one."""
-    rows = heapq.merge(*(_keyed(file, partition, order) for file in files), key=lambda each: each[0])
+    begins: dict[Partitioned, list[int]] = {}
+    for file, begin in batches:
+        begins.setdefault(file, []).append(begin)
+    runs = (_keyed(file, own, order) for file, own in begins.items())
+    rows = heapq.merge(*runs, key=lambda each: each[0])
     return (batch.slice(row, 1) for _, batch, row in rows)
 
 
-def _keyed(file: Partitioned, partition: int, order: tuple[str, ...]) -> Iterator[tuple[Any, pa.RecordBatch, int]]:
-    for begin in file.batches(partition):
+def _keyed(
+    file: Partitioned, begins: Sequence[int], order: tuple[str, ...]
+) -> Iterator[tuple[Any, pa.RecordBatch, int]]:
+    for begin in begins:
         batch = file.batch(begin)
         columns = (_values(batch, name) for name in order)
         for row, key in enumerate(zip(*columns, strict=True)):
