@@ -15,7 +15,7 @@
 
 namespace smolforge {
 
-extern const Kernels kPlainKernels, kAvx2Kernels, kAvxVnniKernels, kAvx512Kernels, kDotprodKernels, kI8mmKernels;
+extern const Kernels kPlainKernels, kAvx2Kernels, kAvxVnniKernels, kAvx512Kernels, kNeonKernels, kDotprodKernels, kI8mmKernels;
 
 namespace {
 
@@ -66,6 +66,7 @@ struct Available {
 #elif defined(__aarch64__)
         if (has_arm_feature(kI8mm)) sets[count++] = &kI8mmKernels;
         if (has_arm_feature(kDotprod)) sets[count++] = &kDotprodKernels;
+        sets[count++] = &kNeonKernels;
 #endif
         sets[count++] = &kPlainKernels;
     }

@@ -11,6 +11,7 @@
 //   matmul_avx2.cpp      -mavx2 -mfma -mf16c               x86-64
 //   matmul_avxvnni.cpp   -mavx2 -mfma -mf16c -mavxvnni     x86-64
 //   matmul_avx512.cpp    -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+//   matmul_neon.cpp      -march=armv8-a                    aarch64
 //   matmul_dotprod.cpp   -march=armv8.2-a+dotprod+fp16     aarch64
 //   matmul_i8mm.cpp      -march=armv8.2-a+dotprod+fp16+i8mm  aarch64
 #pragma once
@@ -19,7 +20,7 @@
 
 namespace smolforge {
 
-enum class Isa : uint8_t { plain, avx2, avxvnni, avx512vnni, dotprod, i8mm };
+enum class Isa : uint8_t { plain, avx2, avxvnni, avx512vnni, neon, dotprod, i8mm };
 
 struct QuantizedRows {  // activations of one matmul: int8 codes with one scale per 32 columns
     int rows;
@@ -56,7 +57,7 @@ const Kernels& kernels();
 // Sets of this build that this CPU runs, best first; `plain` is always the last. `count` receives how many.
 const Kernels* const* available_kernels(int* count);
 
-// The available set of that name ("plain", "avx2", "avxvnni", "avx512vnni", "dotprod", "i8mm"); throws std::invalid_argument.
+// The available set of that name ("plain", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"); throws std::invalid_argument.
 const Kernels& kernels(const char* name);
 
 }  // namespace smolforge

@@ -1,4 +1,4 @@
-// NEON with int8 dot products: a register is a quarter of a vector of packed codes, 4 rows x 4 columns; a panel is four slices.
+// NEON, with int8 dot products where the set has them: a register is a quarter of a vector of packed codes, 4 rows x 4 columns; a panel is four slices.
 //
 // Both operands are signed, so 8-bit codes are used as they lie, and 4-bit codes 0..15 start their sums at -8 times the sum of x.
 #pragma once
@@ -59,7 +59,12 @@ struct Neon {
     }
     template <Kind>
     static Int add_products(Int sum, Codes w, Codes x) {
+#if defined(__ARM_FEATURE_DOTPROD)
         return vdotq_s32(sum, w, x);
+#else  // a product of two bytes fits 16 bits; neighbours are added twice
+        const int32x4_t low = vpaddlq_s16(vmull_s8(vget_low_s8(w), vget_low_s8(x))), high = vpaddlq_s16(vmull_high_s8(w, x));
+        return vaddq_s32(sum, vpaddq_s32(low, high));
+#endif
     }
     template <Kind>
     static Int total(Int sum, const int32_t*) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "kernels.h"
+
 namespace smolforge {
 namespace {
 
@@ -77,6 +79,7 @@ void Shape::check() const {
 
 Model::Model(Shape shape, Tensors tensors, int threads) : shape_(std::move(shape)), threads_(threads) {
     shape_.check();
+    kernels();  // a set that cannot be is refused here, and not by a thread of a pass
     if (threads < 0 || threads > 512) refuse("threads: " + std::to_string(threads) + " is not between 0 (as many as cores) and 512");
     if (threads == 0) threads_ = default_threads();
     embedding_ = take_matrix(tensors, "model.embed_tokens.weight", shape_.vocab_size, shape_.d_model);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -47,10 +48,22 @@ struct Pool::State {
     std::atomic<int64_t> gate{0};
     bool stop = false;             // read after the gate
 
+    bool grow();
     void work(int index, int64_t seen);
     bool enter(int64_t run);
     void leave();
 };
+
+// False where the system gives no thread (a limit, or no memory for its stack): then those there are do all pieces.
+bool Pool::State::grow() {
+    const int index = static_cast<int>(workers.size()) + 1;
+    try {
+        workers.emplace_back([this, index, run = gate.load() / kRun] { work(index, run); });
+    } catch (const std::system_error&) {
+        return false;
+    }
+    return true;
+}
 
 // A worker that comes after the gate was closed is not waited for, and goes back to sleep.
 bool Pool::State::enter(int64_t run) {
@@ -97,10 +110,7 @@ void Pool::run(int threads, const std::function<void(int)>& body) {
     std::lock_guard turn(state.turn);
     state.body = &body;
     state.threads = threads;
-    while (static_cast<int>(state.workers.size()) < threads - 1) {
-        const int index = static_cast<int>(state.workers.size()) + 1;
-        state.workers.emplace_back([&state, index, run = state.gate.load() / kRun] { state.work(index, run); });
-    }
+    while (static_cast<int>(state.workers.size()) < threads - 1 && state.grow()) {}
     if (threads > 1) {
         std::lock_guard lock(state.mutex);
         state.gate.store((state.gate.load() / kRun + 1) * kRun | kOpen, std::memory_order_release);

@@ -19,8 +19,8 @@ class Pool {
   public:
     static Pool& shared();
 
-    // Calls body(0) on this thread and body(1) ... body(threads - 1) on workers; returns when all have returned.
-    // One call at a time; others wait. `body` must not throw.
+    // Calls body(0) on this thread and body(1) ... body(threads - 1) on workers, on fewer where the system gives no more threads;
+    // returns when all have returned. One call at a time; others wait. `body` must not throw.
     void run(int threads, const std::function<void(int)>& body);
 
     Pool();

@@ -145,7 +145,7 @@ def test_far_positions_turn_keys_and_queries_alike() -> None:
     assert not np.allclose(near, far)  # 69,952 keys of zeros are seen as well
 
 
-@pytest.mark.parametrize("isa", ["plain", "avx2", "avxvnni", "avx512vnni", "dotprod", "i8mm"])
+@pytest.mark.parametrize("isa", ["plain", "avx2", "avxvnni", "avx512vnni", "neon", "dotprod", "i8mm"])
 def test_every_instruction_set_follows_the_formulas(isa: str) -> None:
     program = (
         "import sys; from smolforge.engine import _native; from tests.native.test_forward import *\n"

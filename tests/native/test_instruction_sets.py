@@ -34,7 +34,7 @@ X86: Sources = {
     **ANY, "matmul_avx2": AVX2, "matmul_avxvnni": AVX2, "matmul_avx512": AVX512, "ops_avx2": AVX2, "ops_avx512": AVX512,
 }  # fmt: skip
 LOGITS = 2 * 4 * 2 * 500  # kinds of KV memory, passes, sequences, vocabulary
-ARM: Sources = {**ANY, "matmul_dotprod": DOTPROD, "matmul_i8mm": I8MM, "ops_neon": DOTPROD}
+ARM: Sources = {**ANY, "matmul_neon": (), "matmul_dotprod": DOTPROD, "matmul_i8mm": I8MM, "ops_neon": DOTPROD}
 
 pytestmark = pytest.mark.slow
 
@@ -106,7 +106,8 @@ def test_aarch64_sets_equal_the_plain_one_under_qemu(
     programs = build(compiler, ARM, tmp_path, "-static")
     emulated = (qemu, "-cpu", "max")
     products, ops = (agreeing(*emulated, programs[name]) for name in ("check_kernels", "check_ops"))
-    assert products == dict.fromkeys(("i8mm", "dotprod", "plain"), "same")
+    assert products == dict.fromkeys(("i8mm", "dotprod", "neon", "plain"), "same")
+    assert agreeing(qemu, "-cpu", "cortex-a72", programs["check_kernels"]) == {"neon": "same", "plain": "same"}
     assert ops == dict.fromkeys(("neon", "plain"), "same")
     whole = {isa: logits(isa, *emulated, programs["check_model"]) for isa in products}
     assert whole["plain"].size == LOGITS

@@ -87,3 +87,18 @@ def test_every_piece_is_done_once_and_phases_follow_one_another(tmp_path: Path) 
     if "unexpected memory mapping" in done.stderr:
         pytest.skip("the thread sanitizer cannot run with this kernel's address layout")
     assert (done.returncode, done.stdout) == (0, "300 runs\n"), done.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs a limit on address space")
+def test_a_pass_does_with_fewer_threads_where_the_system_gives_no_more() -> None:
+    program = (
+        "from tests.native.test_pool import *\n"
+        "import resource; one = tiny(head_dim=64); expected = Run(one.model(1)).feed(TOKENS); run = Run(one.model(4))\n"
+        "held = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (held + (4 << 20), -1))  # a thread's stack takes 8 MiB\n"
+        "found = run.feed(TOKENS); resource.setrlimit(resource.RLIMIT_AS, (-1, -1))\n"
+        "print(np.array_equal(found, expected), len(os.listdir('/proc/self/task')))"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
+    assert done.stdout == "True 1\n", done.stderr

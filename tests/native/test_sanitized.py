@@ -78,7 +78,7 @@ def test_a_read_past_the_end_is_caught(preload: str) -> None:
     assert "heap-buffer-overflow" in done.stderr and "smolforge::" in done.stderr, done.stderr
 
 
-@pytest.mark.parametrize("isa", ["avx512vnni", "avxvnni", "avx2", "i8mm", "dotprod", "plain"])
+@pytest.mark.parametrize("isa", ["avx512vnni", "avxvnni", "avx2", "i8mm", "dotprod", "neon", "plain"])
 def test_no_set_reads_or_writes_out_of_bounds_or_leaves_the_language(preload: str, isa: str) -> None:
     if isa not in _native.isas():
         pytest.skip(f"this build and CPU have no {isa}")
