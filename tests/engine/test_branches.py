@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from smolforge.engine.branches import Branching
 from smolforge.engine.work import Branch, Rows, Stopped
 from smolforge.errors import DataError
+from tests.engine.scheduler_setup import Setup
 from tests.engine.small_model import PAGE, PATIENCE, Writing, greedy, logits_after
-from tests.engine.test_scheduler import Setup
 
 PROMPTS = [[1, 2, 3], list(range(16)), [4] * 21, [*range(20), 9]]
 BRANCHES = [Branch((5,), (0,)), Branch((5, 6, 7), (1, 2)), Branch(tuple(range(11)), (0, 10)), Branch((8, 8), ())]

@@ -1,65 +1,19 @@
-"""Requests share a model without seeing each other: same answers, fair turns, memory freed, failures kept apart."""
+"""Requests share a model without seeing each other: same answers, fair turns, pages given back."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import threading
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 
-from smolforge.engine.admission import Limits, Overloaded
+from smolforge.engine.admission import Limits
 from smolforge.engine.job import Job
 from smolforge.engine.runner import Runner
-from smolforge.engine.scheduler import Closed, Scheduler
 from smolforge.engine.step import read_prompts
-from smolforge.engine.work import Embedding, Scoring, Stopped, Warming, Work
-from smolforge.errors import DataError
+from smolforge.engine.work import Scoring, Warming, Work
+from tests.engine.scheduler_setup import PROMPTS, Setup
 from tests.engine.small_model import PAGE, PATIENCE, SmallModel, SmallPages, Writing, greedy, logits_after
-
-PROMPTS = [[1, 2, 3], list(range(20)), [7] * 33, [*range(20), 9, 9, 9], [5]]
-
-
-class Setup:
-    """A scheduler over the small model; ``hold`` keeps its thread inside a call, the one behind ``calls`` more, until
-    ``let_go``."""
-
-    def __init__(self, pages: int = 64, context: int = 200, **limits: Any) -> None:
-        self.model, self.memory = SmallModel(), SmallPages(pages)
-        self.scheduler = Scheduler(self.model, self.memory, context, Limits(**limits))
-        self._gate = threading.Event()
-        self.inside = threading.Event()
-
-    def hold(self, calls: int = 0) -> None:
-        self._gate.clear()
-        self.inside.clear()
-        free = self.model.calls + calls
-
-        def wait() -> None:
-            if self.model.calls < free:
-                return
-            self.inside.set()
-            assert self._gate.wait(PATIENCE)
-
-        self.model.before_call = wait
-
-    def let_go(self) -> None:
-        self.model.before_call = None
-        self._gate.set()
-
-    def pages_in_use(self) -> int:
-        return self.scheduler.between_steps(lambda: self.scheduler.runner.pool.used - len(self.scheduler.runner.store))
-
-
-@pytest.fixture
-def setup() -> Iterator[Setup]:
-    made = Setup()
-    yield made
-    made.let_go()
-    made.scheduler.close()
 
 
 def test_answers_do_not_depend_on_company_chunks_drafts_or_cache() -> None:
@@ -162,68 +116,6 @@ def test_higher_priority_goes_first() -> None:
     made.scheduler.close()
 
 
-def test_cancelling_frees_pages_at_the_next_step(setup: Setup) -> None:
-    setup.hold(calls=1)
-    job = setup.scheduler.submit(Writing([1, 2, 3], 190))
-    next(iter(job))  # leaving the iteration cancels
-    setup.let_go()
-    job.result(PATIENCE)
-    assert job.work.stopped == "cancelled" and len(job.work.tokens) < 190
-    assert setup.pages_in_use() == 0
-
-
-def test_a_queued_request_can_be_cancelled_and_runs_out_of_time() -> None:
-    made = Setup(running=1)
-    made.hold()
-    busy = made.scheduler.submit(Writing([1], 2))
-    assert made.inside.wait(PATIENCE)
-    dropped = made.scheduler.submit(Writing([2], 5))
-    late = made.scheduler.submit(Writing([3], 5, timeout=0.01))
-    dropped.cancel()
-    threading.Event().wait(0.05)
-    made.let_go()
-    assert busy.result(PATIENCE) == greedy([1], 2)
-    assert (dropped.result(PATIENCE), late.result(PATIENCE)) == ([], [])
-    assert (dropped.work.stopped, late.work.stopped) == ("cancelled", "timeout")
-    made.scheduler.close()
-
-
-def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
-    made = Setup(running=1, waiting=2)
-    made.hold()
-    jobs = [made.scheduler.submit(Writing([1], 1))]
-    assert made.inside.wait(PATIENCE)
-    jobs += [made.scheduler.submit(Writing([i], 1)) for i in (2, 3)]
-    with pytest.raises(Overloaded, match=r"2 requests are waiting already; try again in \d+ s") as caught:
-        made.scheduler.submit(Writing([4], 1))
-    assert caught.value.retry_after >= 1
-    threading.Timer(0.05, made.let_go).start()
-    jobs.append(made.scheduler.submit(Writing([4], 1), block=True))
-    assert [job.result(PATIENCE) for job in jobs] == [greedy([i], 1) for i in (1, 2, 3, 4)]
-    made.scheduler.close()
-
-
-def test_a_cancelled_request_takes_no_place_in_the_queue() -> None:
-    made = Setup(running=1, waiting=1)
-    made.hold()
-    first = made.scheduler.submit(Writing([1], 1))
-    assert made.inside.wait(PATIENCE)
-    made.scheduler.submit(Writing([2], 1)).cancel()
-    third = made.scheduler.submit(Writing([3], 1))
-    with pytest.raises(Overloaded):
-        made.scheduler.submit(Writing([4], 1))
-    made.let_go()
-    assert [job.result(PATIENCE) for job in (first, third)] == [greedy([i], 1) for i in (1, 3)]
-    made.scheduler.close()
-
-
-def test_what_can_never_fit_is_refused_at_once(setup: Setup) -> None:
-    with pytest.raises(DataError, match="take 201 positions, there are 200"):
-        setup.scheduler.submit(Writing([1], 200))
-    with pytest.raises(DataError, match="empty"):
-        setup.scheduler.submit(Writing([], 2))
-
-
 def test_where_pages_run_out_jobs_wait_and_answer_the_same() -> None:
     made = Setup(pages=24, context=120)
     prompts = [[i, i + 1, i + 2] for i in range(6)]
@@ -247,32 +139,6 @@ def test_requests_that_share_a_long_prompt_run_together_where_it_fits_only_once(
     made.scheduler.close()
 
 
-def test_a_request_that_breaks_leaves_the_others_alone(setup: Setup) -> None:
-    setup.hold()
-    blocker = setup.scheduler.submit(Writing([1], 1))
-    assert setup.inside.wait(PATIENCE)
-    good = [setup.scheduler.submit(Writing([i], 20)) for i in (2, 3)]
-    broken = setup.scheduler.submit(Writing([4], 20, fail_at=5))
-    setup.model.poison = 77  # outside the vocabulary: nobody else writes it
-    poisoned = setup.scheduler.submit(Writing([77], 20))
-    setup.let_go()
-    blocker.result(PATIENCE)
-    with pytest.raises(ValueError, match="broken request"):
-        broken.result(PATIENCE)
-    with pytest.raises(RuntimeError, match="poisoned"):
-        list(poisoned)
-    assert [job.result(PATIENCE) for job in good] == [greedy([i], 20) for i in (2, 3)]
-    assert setup.pages_in_use() == 0
-
-
-def test_a_request_that_cannot_begin_ends_alone(setup: Setup) -> None:
-    odd = Writing([4], 5)
-    odd.most = 6.5  # type: ignore[assignment]  # no number of places
-    with pytest.raises(TypeError):
-        setup.scheduler.submit(odd).result(PATIENCE)
-    assert setup.scheduler.submit(Writing([2], 3)).result(PATIENCE) == greedy([2], 3)
-
-
 def test_events_come_in_order_in_threads_and_in_an_event_loop(setup: Setup) -> None:
     expected = " ".join(map(str, greedy([6, 6], 10)))
     assert " ".join(event.text for event in setup.scheduler.submit(Writing([6, 6], 10))) == expected
@@ -282,39 +148,6 @@ def test_events_come_in_order_in_threads_and_in_an_event_loop(setup: Setup) -> N
         return [event.text async for event in job]
 
     assert " ".join(asyncio.run(read())) == expected
-
-
-def test_an_event_loop_that_goes_away_cancels_only_its_own_job(setup: Setup) -> None:
-    async def read_one() -> Any:
-        job = setup.scheduler.submit(Writing([6, 6], 190))
-        async for _ in job:
-            break
-        return job
-
-    job = asyncio.run(read_one())
-    assert setup.scheduler.submit(Writing([1], 5)).result(PATIENCE) == greedy([1], 5)
-    assert job._done.wait(PATIENCE)
-    assert setup.pages_in_use() == 0
-
-
-def test_closing_ends_everything_that_waits() -> None:
-    made = Setup(running=1, waiting=2)
-    made.hold()
-    jobs = [made.scheduler.submit(Writing([1], 50))]
-    assert made.inside.wait(PATIENCE)
-    jobs += [made.scheduler.submit(Writing([i], 50)) for i in (2, 3)]
-    closing = threading.Thread(target=made.scheduler.close)
-    closing.start()
-    with pytest.raises(Closed):  # the queue is full until it closes
-        made.scheduler.submit(Writing([4], 1), block=True)
-    made.let_go()
-    closing.join()
-    for job in jobs:
-        with pytest.raises(Closed):
-            job.result(PATIENCE)
-    with pytest.raises(Closed):
-        made.scheduler.submit(Writing([1], 1))
-    made.scheduler.close()
 
 
 def test_whatever_comes_and_goes_every_answer_is_right_and_no_page_is_lost() -> None:
@@ -340,20 +173,6 @@ def test_whatever_comes_and_goes_every_answer_is_right_and_no_page_is_lost() -> 
     assert made.pages_in_use() == 0
     pool, store = made.scheduler.runner.pool, made.scheduler.runner.store
     assert made.scheduler.between_steps(store.clear) is None and pool.used == 0
-    made.scheduler.close()
-
-
-@pytest.mark.parametrize("work", [Scoring([1, 2], [3] * 150), Embedding([3] * 150)], ids=["scoring", "embedding"])
-def test_half_a_score_or_embedding_is_no_result(work: Work[Any]) -> None:
-    made = Setup(chunk=20)
-    made.hold()
-    job = made.scheduler.submit(work)
-    assert made.inside.wait(PATIENCE)
-    job.cancel()
-    made.let_go()
-    with pytest.raises(Stopped, match="cancelled before the result was complete"):
-        job.result(PATIENCE)
-    assert made.pages_in_use() == 0
     made.scheduler.close()
 
 
@@ -383,50 +202,3 @@ def test_the_oldest_is_looked_at_though_shorter_scorings_are_there() -> None:
     assert counts == {0: 2, 1: 6}
     alone = dict(read_prompts(runner.running[:1], 100, limits))
     assert list(alone.values()) == [8]
-
-
-def in_a_forked_child(check: Callable[[], None]) -> bool:
-    """Whether ``check`` passed in a forked child, which must not run what comes after it here."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            check()
-            code = 0
-        finally:
-            os._exit(code)
-    return os.waitpid(child, 0)[1] == 0
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_jobs_of_the_parent_end_in_a_forked_child_and_go_on_in_the_parent(setup: Setup) -> None:
-    done = setup.scheduler.submit(Writing([1, 2], 4))
-    done.result(PATIENCE)
-    setup.hold()
-    running, waiting = (setup.scheduler.submit(Writing(prompt, 4)) for prompt in PROMPTS[:2])
-    assert setup.inside.wait(PATIENCE)
-
-    def check() -> None:
-        for job in (running, waiting):
-            with pytest.raises(Closed):
-                job.result(PATIENCE)
-            with pytest.raises(Closed):
-                list(job)
-        assert done.result(PATIENCE) == greedy([1, 2], 4)
-
-    assert in_a_forked_child(check)
-    setup.let_go()
-    assert [running.result(PATIENCE), waiting.result(PATIENCE)] == [greedy(prompt, 4) for prompt in PROMPTS[:2]]
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_a_forked_child_is_told_that_the_engine_is_closed(setup: Setup) -> None:
-    setup.scheduler.submit(Writing([1, 2], 4)).result(PATIENCE)
-
-    def check() -> None:
-        with pytest.raises(Closed):
-            setup.scheduler.submit(Writing([1, 2], 4))
-        setup.scheduler.close()
-
-    assert in_a_forked_child(check)
-    assert setup.scheduler.submit(Writing([1, 2], 4)).result(PATIENCE) == greedy([1, 2], 4), "the parent goes on"
