@@ -1,4 +1,5 @@
-// NEON, with int8 dot products where the set has them: a register is a quarter of a vector of packed codes, 4 rows x 4 columns; a panel is four slices.
+// NEON, with int8 dot products where the set has them: a register is a quarter of a vector of packed codes, 4 rows x 4 columns; a
+// panel is four slices.
 //
 // Both operands are signed, so 8-bit codes are used as they lie, and 4-bit codes 0..15 start their sums at -8 times the sum of x.
 #pragma once

@@ -135,6 +135,7 @@ void multiply_tile(const uint8_t* panel, size_t stride, const Tile& tile, float*
     const int64_t ahead = std::min(kPrefetch / bytes, x.blocks);
     for (int i = 0; i < R * S; ++i) V::store(sums + i * V::kLanes, V::zero());
     for (int64_t b = 0; b < x.blocks; ++b, panel += bytes) {
+        // Behind the end of these panels comes the beginning of the next P, which are worked on next.
         const uint8_t* next = panel + ahead * bytes + (b + ahead < x.blocks ? 0 : P * stride - x.blocks * bytes);
         for (int at = 0; at < P * bytes; at += 64) V::prefetch(next + at / bytes * stride + at % bytes);
         if (b % 2 == 0)

@@ -147,7 +147,7 @@ void Phases::begin(int threads) {
 }
 
 int64_t Phases::claim(int phase, int owner, int64_t pieces, bool front) {
-    if (phase > kMostPhases || pieces > kMostPieces) std::abort();  // no model and batch that fit into memory come here
+    if (phase > kMostPhases || pieces > kMostPieces) std::abort();  // a pass has at most 11 phases for each of 1,024 layers
     std::atomic<uint64_t>& state = stretches_[static_cast<size_t>(owner)].state;
     uint64_t now = state.load(std::memory_order_acquire);
     for (;;) {
